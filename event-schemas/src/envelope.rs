@@ -90,6 +90,11 @@ impl NewEvent {
         self.decoded.as_deref()
     }
 
+    /// The same, to keep when the event is given to a store.
+    pub fn shared(&self) -> Option<Arc<Decoded>> {
+        self.decoded.clone()
+    }
+
     /// The bytes that a store has to keep for it.
     pub fn size(&self) -> usize {
         self.event_type.len() + self.data.len() + self.metadata.len() + 16

@@ -13,6 +13,7 @@ mod names;
 mod order;
 mod personal;
 mod product;
+pub mod resource;
 pub mod schema;
 mod stock;
 mod time;
@@ -29,8 +30,8 @@ pub use names::{
     ExpectedRevision, InvalidName, LogPosition, Position, Revision, StoreId, StreamName,
 };
 pub use order::{
-    OrderAbandoned, OrderBody, OrderCancelled, OrderDelivered, OrderDispatched, OrderEvent,
-    OrderLine, OrderPlaced, OrderRefused, ShortLine,
+    LineHold, OrderAbandoned, OrderBody, OrderCancelled, OrderDelivered, OrderDispatched,
+    OrderEvent, OrderLine, OrderPlaced, OrderRefused, ShortLine,
 };
 pub use personal::{Personal, PersonalData};
 pub use product::{

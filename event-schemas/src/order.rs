@@ -65,6 +65,8 @@ pub struct OrderLine {
 pub struct OrderPlaced {
     /// The order.
     pub order: OrderBody,
+    /// The number of each line's hold, in the order's sequence: no other hold belongs to it.
+    pub holds: Vec<u64>,
 }
 
 /// Demand that could not be met.
@@ -110,6 +112,17 @@ pub struct OrderDispatched {
     /// The carrier's tracking number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracking: Option<String>,
+    /// The holds that leave with it, as [`OrderPlaced`] named them.
+    pub holds: Vec<LineHold>,
+}
+
+/// A hold by its sku and number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LineHold {
+    /// The sku.
+    pub sku: String,
+    /// The number of the hold among all that the sku ever had.
+    pub hold: u64,
 }
 
 /// A dispatched order arrived.
