@@ -1,1 +1,8 @@
-//! infra
+//! Adapters to the world, one file or folder a technology. No business noun stands here.
+
+pub mod event_store;
+pub mod http;
+pub mod keys;
+pub mod read_models;
+pub mod search;
+pub mod snapshots;

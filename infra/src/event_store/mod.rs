@@ -1,0 +1,190 @@
+//! The port to the event store: append with an expected revision, read a stream or the whole log,
+//! subscribe to it. The port is an enum of engines; what all of them owe their callers is stated
+//! once, in the contract suite.
+
+mod recent;
+mod sqlite;
+mod subscription;
+mod values;
+
+use std::path::Path;
+
+use event_schemas::{ExpectedRevision, Logged, NewEvent, Position, Revision, StoreId, StreamName};
+
+pub use sqlite::{SqliteEventStore, SqliteOptions};
+pub use subscription::Subscription;
+pub use values::{
+    AppendError, Appended, Direction, Filter, LogPage, MAX_APPEND_BYTES, MAX_PAGE, OpenError,
+    ReadError, StreamPage,
+};
+
+/// An event store, by the engine that keeps it. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum EventStore {
+    /// One SQLite file with a single writer.
+    Sqlite(SqliteEventStore),
+}
+
+impl EventStore {
+    /// Opens a store for writing, makes it if there is none, and takes the writer's lock.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn open_sqlite(options: SqliteOptions) -> Result<Self, OpenError> {
+        SqliteEventStore::open(options).await.map(Self::Sqlite)
+    }
+
+    /// Opens a store for reading only, also beside the process that writes it.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn read_sqlite(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        SqliteEventStore::open_read_only(path.as_ref().to_owned()).await.map(Self::Sqlite)
+    }
+
+    /// The store's id: positions mean nothing in another store.
+    pub fn id(&self) -> StoreId {
+        match self {
+            Self::Sqlite(store) => store.id(),
+        }
+    }
+
+    /// Whether other processes may append: then a state in memory may be behind the store.
+    pub fn others_may_write(&self) -> bool {
+        match self {
+            Self::Sqlite(store) => store.is_read_only(),
+        }
+    }
+
+    /// The fingerprint of the key store that belongs to this store; `None` until it is set.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn key_fingerprint(&self) -> Result<Option<String>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.key_fingerprint().await,
+        }
+    }
+
+    /// Notes, durably, which key store belongs to this store.
+    ///
+    /// # Errors
+    /// [`AppendError`], never a conflict.
+    pub async fn set_key_fingerprint(&self, fingerprint: &str) -> Result<(), AppendError> {
+        match self {
+            Self::Sqlite(store) => store.set_key_fingerprint(fingerprint).await,
+        }
+    }
+
+    /// Appends all events or none. Answered once they are durable and every read and subscription
+    /// of this process sees them. With `NoStream` and `Exact`, events whose ids already stand in
+    /// the very slots asked for are a repeat, and answered as the success that it was.
+    ///
+    /// A caller that stops waiting does not undo the append.
+    ///
+    /// # Errors
+    /// [`AppendError`]; only after [`AppendError::Unknown`] may the events stand in the store.
+    pub async fn append(
+        &self,
+        stream: StreamName,
+        expected: ExpectedRevision,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        match self {
+            Self::Sqlite(store) => store.append(stream, expected, events).await,
+        }
+    }
+
+    /// A page of a stream, from `from` on (inclusive); backwards, `Revision(u64::MAX)` is the end.
+    /// `limit` is cut to [`MAX_PAGE`]; a page of large events is shorter: only `at_end` tells
+    /// whether there is more. A stream that does not exist is empty.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<StreamPage, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.read_stream(stream, from, direction, limit).await,
+        }
+    }
+
+    /// The revision of a stream's last event; `None` where there is no such stream.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn stream_head(&self, stream: &StreamName) -> Result<Option<Revision>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.stream_head(stream).await,
+        }
+    }
+
+    /// A page of the log beyond `from` (exclusive); backwards, `Position(u64::MAX)` is the end.
+    /// `limit` is cut to [`MAX_PAGE`]; a page of large events is shorter, also one without events
+    /// may be followed by more: go on from `scanned_to` until `at_end`.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn read_log(
+        &self,
+        from: Position,
+        direction: Direction,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.read_log(from, direction, filter, limit).await,
+        }
+    }
+
+    /// The position of the newest event, [`Position::START`] when there is none.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn head(&self) -> Result<Position, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.head().await,
+        }
+    }
+
+    /// The event at exactly this position.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn event_at(&self, position: Position) -> Result<Option<Logged>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.event_at(position).await,
+        }
+    }
+
+    /// How many events there are.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn event_count(&self) -> Result<u64, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.event_count().await,
+        }
+    }
+
+    /// All events beyond `after` that pass the filter: first those that are there, then each as
+    /// it comes.
+    pub fn subscribe(&self, after: Position, filter: Filter) -> Subscription {
+        Subscription::new(self.clone(), after, filter)
+    }
+
+    /// Finishes what waits, then refuses everything, leaves nothing but the store's own file, and
+    /// frees the lock. Closing twice is closing once.
+    ///
+    /// # Errors
+    /// If the file could not be brought to rest; no event is lost by that.
+    pub async fn close(&self) -> Result<(), ReadError> {
+        match self {
+            Self::Sqlite(store) => store.close().await,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Category and event type of an event are one small number in its row.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, Result, params};
+
+use super::super::Filter;
+
+/// A number of the table `kinds`, from 1 without gaps.
+pub(super) type KindId = i64;
+
+/// Every kind of event met so far.
+#[derive(Debug, Default)]
+pub(super) struct Kinds {
+    kinds: Vec<Kind>,
+    ids: HashMap<String, HashMap<String, KindId>>,
+}
+
+#[derive(Debug)]
+struct Kind {
+    id: KindId,
+    category: String,
+    event_type: String,
+}
+
+impl Kinds {
+    /// Reads what came since the last time.
+    pub(super) fn refresh(&mut self, connection: &Connection) -> Result<()> {
+        let known = self.kinds.last().map_or(0, |kind| kind.id);
+        let mut select = connection
+            .prepare_cached("SELECT id, category, type FROM kinds WHERE id > ?1 ORDER BY id")?;
+        let mut rows = select.query([known])?;
+        while let Some(row) = rows.next()? {
+            self.add(Kind { id: row.get(0)?, category: row.get(1)?, event_type: row.get(2)? });
+        }
+        Ok(())
+    }
+
+    /// The id of a kind; a new one gets the next.
+    pub(super) fn intern(
+        &mut self,
+        connection: &Connection,
+        category: &str,
+        event_type: &str,
+    ) -> Result<KindId> {
+        if let Some(&id) = self.ids.get(category).and_then(|types| types.get(event_type)) {
+            return Ok(id);
+        }
+        let id = self.kinds.last().map_or(1, |kind| kind.id + 1);
+        connection
+            .prepare_cached("INSERT INTO kinds (id, category, type) VALUES (?1, ?2, ?3)")?
+            .execute(params![id, category, event_type])?;
+        self.add(Kind { id, category: category.to_owned(), event_type: event_type.to_owned() });
+        Ok(id)
+    }
+
+    /// The event type's name.
+    pub(super) fn event_type(&self, id: KindId) -> Option<&str> {
+        let at = self.kinds.binary_search_by_key(&id, |kind| kind.id).ok()?;
+        Some(&self.kinds[at].event_type)
+    }
+
+    /// The kinds that pass a filter; `None` if all do.
+    pub(super) fn passing(&self, filter: &Filter) -> Option<Vec<KindId>> {
+        if filter.is_all() {
+            return None;
+        }
+        let passes = |kind: &&Kind| filter.matches(&kind.category, &kind.event_type);
+        let passing: Vec<_> = self.kinds.iter().filter(passes).map(|kind| kind.id).collect();
+        (passing.len() < self.kinds.len()).then_some(passing)
+    }
+
+    fn add(&mut self, kind: Kind) {
+        let types = self.ids.entry(kind.category.clone()).or_default();
+        types.insert(kind.event_type.clone(), kind.id);
+        self.kinds.push(kind);
+    }
+}

@@ -1,0 +1,244 @@
+//! The embedded engine: one SQLite file in WAL mode, one writer thread, a few connections that
+//! read.
+
+mod checkpoint;
+mod failure;
+mod kinds;
+mod open;
+mod reader;
+mod state;
+mod writer;
+#[cfg(test)]
+mod writer_tests;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use event_schemas::{ExpectedRevision, Logged, NewEvent, Position, Revision, StoreId, StreamName};
+use tokio::sync::OnceCell;
+
+use self::{
+    open::Opened,
+    reader::{Readers, clamp},
+    writer::{Writer, WriterHandle},
+};
+use super::{
+    AppendError, Appended, Direction, Filter, LogPage, MAX_PAGE, OpenError, ReadError, StreamPage,
+    recent::Recent,
+};
+
+/// How often a store that another process writes is looked at for news: across processes SQLite
+/// tells nobody.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Where the store is and how much it may hold in memory.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// The store's file; `.lock` beside it is the writer's lock.
+    pub path: PathBuf,
+    /// Appends that may wait for the writer.
+    pub queue_appends: usize,
+    /// Bytes of events that may wait for the writer.
+    pub queue_bytes: usize,
+    /// Events that may be written in one transaction.
+    pub group_events: usize,
+    /// Bytes of events that may be written in one transaction.
+    pub group_bytes: usize,
+    /// The newest events held in memory for subscriptions.
+    pub recent_events: usize,
+    /// The bytes of data and metadata held in memory for subscriptions.
+    pub recent_bytes: usize,
+    /// The writer's page cache in KiB.
+    pub cache_kib: u32,
+    /// Connections that read.
+    pub readers: u32,
+    /// Errors that the next commits shall meet, by SQLite's extended code.
+    #[cfg(test)]
+    faults: writer::Faults,
+}
+
+impl SqliteOptions {
+    /// A store at this path, for the load of one busy shop.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            queue_appends: 32_768,
+            queue_bytes: 64 << 20,
+            group_events: 2_048,
+            group_bytes: 4 << 20,
+            recent_events: 20_000,
+            recent_bytes: 16 << 20,
+            cache_kib: 16 << 10,
+            readers: 4,
+            #[cfg(test)]
+            faults: writer::Faults::default(),
+        }
+    }
+}
+
+/// The embedded event store. Cheap to clone; [`SqliteEventStore::close`] ends it for all clones.
+#[derive(Clone, Debug)]
+pub struct SqliteEventStore(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    id: StoreId,
+    readers: Arc<Readers>,
+    /// `None` in a store opened for reading only.
+    writing: Option<Writing>,
+    closed: OnceCell<Result<(), ReadError>>,
+}
+
+#[derive(Debug)]
+struct Writing {
+    writer: WriterHandle,
+    recent: Arc<Recent>,
+}
+
+impl SqliteEventStore {
+    pub(super) async fn open(options: SqliteOptions) -> Result<Self, OpenError> {
+        blocking(move || {
+            let Opened { connection, lock, id, state } = open::for_writing(&options)?;
+            let recent =
+                Arc::new(Recent::new(state.head, options.recent_events, options.recent_bytes));
+            let readers = Arc::new(Readers::new(options.path.clone(), options.readers)?);
+            let writer = Writer::start(&options, connection, lock, state, recent.clone())?;
+            let writing = Some(Writing { writer, recent });
+            Ok(Self(Arc::new(Shared { id, readers, writing, closed: OnceCell::new() })))
+        })
+        .await
+    }
+
+    pub(super) async fn open_read_only(path: PathBuf) -> Result<Self, OpenError> {
+        blocking(move || {
+            let id = open::for_reading(&path)?;
+            let readers = Arc::new(Readers::new(path, 2)?);
+            Ok(Self(Arc::new(Shared { id, readers, writing: None, closed: OnceCell::new() })))
+        })
+        .await
+    }
+
+    pub(super) fn id(&self) -> StoreId {
+        self.0.id
+    }
+
+    pub(super) fn is_read_only(&self) -> bool {
+        self.0.writing.is_none()
+    }
+
+    pub(super) async fn key_fingerprint(&self) -> Result<Option<String>, ReadError> {
+        self.0.readers.point(|reader| reader.key_fingerprint()).await
+    }
+
+    pub(super) async fn set_key_fingerprint(&self, fingerprint: &str) -> Result<(), AppendError> {
+        let writing = self.0.writing.as_ref().ok_or(AppendError::ReadOnly)?;
+        writing.writer.set_key_fingerprint(fingerprint.to_owned()).await
+    }
+
+    pub(super) async fn append(
+        &self,
+        stream: StreamName,
+        expected: ExpectedRevision,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        let writing = self.0.writing.as_ref().ok_or(AppendError::ReadOnly)?;
+        writing.writer.append(stream, expected, events).await
+    }
+
+    pub(super) async fn read_stream(
+        &self,
+        stream: &StreamName,
+        from: Revision,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<StreamPage, ReadError> {
+        let (stream, limit) = (stream.clone(), limit.clamp(1, MAX_PAGE));
+        let read =
+            move |reader: &mut reader::Reader| reader.stream(&stream, from, direction, limit);
+        self.0.readers.page(limit, read).await
+    }
+
+    pub(super) async fn stream_head(
+        &self,
+        stream: &StreamName,
+    ) -> Result<Option<Revision>, ReadError> {
+        self.0.readers.point(|reader| state::stream_head(&reader.connection, stream)).await
+    }
+
+    pub(super) async fn read_log(
+        &self,
+        from: Position,
+        direction: Direction,
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<LogPage, ReadError> {
+        let (filter, limit) = (filter.clone(), limit.clamp(1, MAX_PAGE));
+        let read = move |reader: &mut reader::Reader| reader.log(from, direction, &filter, limit);
+        self.0.readers.page(limit, read).await
+    }
+
+    pub(super) async fn head(&self) -> Result<Position, ReadError> {
+        match &self.0.writing {
+            Some(writing) => writing.recent.head().ok_or(ReadError::Closed),
+            None => self.0.readers.point(|reader| state::head(&reader.connection)).await,
+        }
+    }
+
+    pub(super) async fn event_at(&self, position: Position) -> Result<Option<Logged>, ReadError> {
+        self.0.readers.point(move |reader| reader.event_at(position)).await
+    }
+
+    /// No event is ever taken away and no position left out: the head is the count.
+    pub(super) async fn event_count(&self) -> Result<u64, ReadError> {
+        self.head().await.map(|head| head.0)
+    }
+
+    /// Waits until something lies beyond `after` and reads it.
+    pub(super) async fn page_beyond(
+        &self,
+        after: Position,
+        filter: &Filter,
+    ) -> Result<LogPage, ReadError> {
+        let Some(Writing { recent, .. }) = &self.0.writing else {
+            return self.look_beyond(after, filter).await;
+        };
+        recent.wait_beyond(after).await?;
+        match recent.page(after, filter, MAX_PAGE) {
+            Some(page) => Ok(page),
+            None => self.read_log(after, Direction::Forwards, filter, MAX_PAGE).await,
+        }
+    }
+
+    async fn look_beyond(&self, after: Position, filter: &Filter) -> Result<LogPage, ReadError> {
+        loop {
+            let page = self.read_log(after, Direction::Forwards, filter, MAX_PAGE).await?;
+            if page.scanned_to > after {
+                return Ok(page);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    pub(super) async fn close(&self) -> Result<(), ReadError> {
+        let close = || async {
+            let Some(writing) = &self.0.writing else {
+                self.0.readers.close().await;
+                return Ok(());
+            };
+            writing.writer.drain().await;
+            writing.recent.close();
+            // SQLite lets go of the WAL only when no other connection is open.
+            self.0.readers.close().await;
+            writing.writer.close().await.map_err(ReadError::Unavailable)
+        };
+        self.0.closed.get_or_init(close).await.clone()
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
+) -> Result<T, OpenError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}

@@ -1,0 +1,192 @@
+//! Opening the file: the lock, what the file is, its settings, its tables.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use event_schemas::StoreId;
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use uuid::Uuid;
+
+use super::{SqliteOptions, state::State};
+use crate::event_store::OpenError;
+
+/// "DBev": tells a Daybook event store from any other SQLite file.
+const APPLICATION_ID: i64 = 0x4442_6576;
+/// The format written, in SQLite's `user_version`.
+const FORMAT: i64 = 1;
+/// How long a statement waits for a lock; only opening and closing ever meet one.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Positions have no gaps: the head is the number of events. A stream's name stands in the row,
+/// so that the index of the streams is the only tree in random order. `events_kind` holds, per
+/// kind, the positions in order: rare types are found without a scan.
+const TABLES: &str = "
+    CREATE TABLE store (
+        id BLOB NOT NULL,
+        key_fingerprint TEXT
+    ) STRICT;
+    CREATE TABLE kinds (
+        id INTEGER PRIMARY KEY,
+        category TEXT NOT NULL,
+        type TEXT NOT NULL,
+        UNIQUE (category, type)
+    ) STRICT;
+    CREATE TABLE events (
+        position INTEGER PRIMARY KEY,
+        stream TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        kind INTEGER NOT NULL,
+        id BLOB NOT NULL,
+        data BLOB NOT NULL,
+        metadata BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX events_stream ON events (stream, revision);
+    CREATE INDEX events_kind ON events (kind);";
+
+/// A store that is open for writing.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    /// Held for as long as it is open.
+    pub(super) lock: File,
+    pub(super) id: StoreId,
+    pub(super) state: State,
+}
+
+/// Takes the lock, makes the file if there is none, and reads what the writer needs to know.
+pub(super) fn for_writing(options: &SqliteOptions) -> Result<Opened, OpenError> {
+    let path = &options.path;
+    let lock = take_lock(path)?;
+    create(path).map_err(|error| OpenError::Io { path: path.clone(), error })?;
+    let (mut connection, fresh) = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE, options.cache_kib)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // A transaction fits the memory: nothing of it goes to the WAL before COMMIT.
+    connection.pragma_update(None, "cache_spill", "OFF")?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        let error = io::Error::other("this file system cannot hold a SQLite WAL: use a local disk");
+        return Err(OpenError::Io { path: path.clone(), error });
+    }
+    if fresh {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+        transaction
+            .execute("INSERT INTO store (id) VALUES (?1)", params![Uuid::new_v4().as_bytes()])?;
+        transaction.commit()?;
+    }
+    let (id, state) = (store_id(&connection)?, State::read(&connection)?);
+    Ok(Opened { connection, lock, id, state })
+}
+
+/// Checks that the file is a store, and reads its id. Leaves nothing behind.
+pub(super) fn for_reading(path: &Path) -> Result<StoreId, OpenError> {
+    if !path.try_exists().map_err(|error| OpenError::Io { path: path.to_owned(), error })? {
+        return Err(OpenError::Missing(path.to_owned()));
+    }
+    let (connection, fresh) = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, 256)?;
+    if fresh {
+        return Err(OpenError::NotAStore(path.to_owned()));
+    }
+    Ok(store_id(&connection)?)
+}
+
+/// A connection with a page cache of this size.
+pub(super) fn connect(
+    path: &Path,
+    access: OpenFlags,
+    cache_kib: u32,
+) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
+    Ok(connection)
+}
+
+/// Opens a file that is ours, and says whether it is still empty. Leaves any other file alone.
+fn open(path: &Path, access: OpenFlags, cache_kib: u32) -> Result<(Connection, bool), OpenError> {
+    let look = || {
+        let connection = connect(path, access, cache_kib)?;
+        let found = connection.query_row(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
+             FROM pragma_application_id, pragma_user_version",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        Ok((connection, found))
+    };
+    match look() {
+        Ok((_, (APPLICATION_ID, found, _))) if found > FORMAT => {
+            Err(OpenError::NewerVersion { found, known: FORMAT })
+        }
+        Ok((connection, (APPLICATION_ID, ..))) => Ok((connection, false)),
+        Ok((connection, (0, 0, 0))) => Ok((connection, true)),
+        Ok(_) => Err(OpenError::NotAStore(path.to_owned())),
+        Err(error)
+            if rusqlite::Error::sqlite_error_code(&error) == Some(ErrorCode::NotADatabase) =>
+        {
+            Err(OpenError::NotAStore(path.to_owned()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn store_id(connection: &Connection) -> rusqlite::Result<StoreId> {
+    let id = connection.query_row("SELECT id FROM store", [], |row| row.get(0))?;
+    Ok(StoreId(Uuid::from_bytes(id)))
+}
+
+/// Makes an empty file that only its owner may read; SQLite gives the WAL the same mode.
+fn create(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => {
+            file.sync_all()?;
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if fs::metadata(path)?.is_file() {
+                return Ok(());
+            }
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no file: name a file"))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The lock goes with the process, however that ends; the file stays.
+fn take_lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock_path = PathBuf::from(name);
+    let io_error = |error| OpenError::Io { path: lock_path.clone(), error };
+    let mut lock = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&lock_path)
+        .map_err(io_error)?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut text = String::new();
+            let read = lock.take(20).read_to_string(&mut text);
+            let pid = read.ok().and_then(|_| text.trim().parse().ok());
+            return Err(OpenError::Locked { pid });
+        }
+        Err(TryLockError::Error(error)) => return Err(io_error(error)),
+    }
+    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(io_error)?;
+    Ok(lock)
+}

@@ -1,0 +1,92 @@
+//! What the writer keeps in memory of the store. All of it can be read anew.
+
+use std::{collections::HashMap, mem};
+
+use event_schemas::{Position, Revision, StreamName};
+use rusqlite::{Connection, Result};
+
+use super::{clamp, kinds::Kinds};
+
+/// Streams whose head a generation of the cache holds.
+const HEADS: usize = 32_768;
+
+/// The head, the kinds, and the heads of the streams met last.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) head: Position,
+    pub(super) kinds: Kinds,
+    heads: Heads,
+}
+
+/// A cache in two generations: what was not met during the newer one goes with the older one.
+#[derive(Debug, Default)]
+struct Heads {
+    newer: HashMap<StreamName, Revision>,
+    older: HashMap<StreamName, Revision>,
+}
+
+impl State {
+    pub(super) fn read(connection: &Connection) -> Result<Self> {
+        let mut kinds = Kinds::default();
+        kinds.refresh(connection)?;
+        Ok(Self { head: head(connection)?, kinds, heads: Heads::default() })
+    }
+
+    /// The stream's last revision, the events of the running transaction included.
+    pub(super) fn stream_head(
+        &mut self,
+        connection: &Connection,
+        stream: &StreamName,
+    ) -> Result<Option<Revision>> {
+        if let Some(head) = self.heads.newer.get(stream) {
+            return Ok(Some(*head));
+        }
+        let head = match self.heads.older.remove(stream) {
+            Some(head) => Some(head),
+            None => stream_head(connection, stream)?,
+        };
+        if let Some(head) = head {
+            self.set_stream_head(stream.clone(), head);
+        }
+        Ok(head)
+    }
+
+    pub(super) fn set_stream_head(&mut self, stream: StreamName, head: Revision) {
+        if self.heads.newer.len() >= HEADS {
+            self.heads.older = mem::take(&mut self.heads.newer);
+        }
+        self.heads.newer.insert(stream, head);
+    }
+}
+
+/// The position of the newest event.
+pub(super) fn head(connection: &Connection) -> Result<Position> {
+    connection
+        .prepare_cached("SELECT coalesce(max(position), 0) FROM events")?
+        .query_row([], |row| Ok(Position(row.get::<_, i64>(0)?.cast_unsigned())))
+}
+
+/// The last revision of a stream.
+pub(super) fn stream_head(
+    connection: &Connection,
+    stream: &StreamName,
+) -> Result<Option<Revision>> {
+    connection
+        .prepare_cached("SELECT max(revision) FROM events WHERE stream = ?1")?
+        .query_row([stream.as_str()], |row| row.get::<_, Option<i64>>(0))
+        .map(|revision| revision.map(|revision| Revision(revision.cast_unsigned())))
+}
+
+/// Where the event in one slot of a stream stands, and its id.
+pub(super) fn slot(
+    connection: &Connection,
+    stream: &StreamName,
+    revision: Revision,
+) -> Result<(Position, uuid::Uuid)> {
+    connection
+        .prepare_cached("SELECT position, id FROM events WHERE stream = ?1 AND revision = ?2")?
+        .query_row((stream.as_str(), clamp(revision.0)), |row| {
+            let id = uuid::Uuid::from_bytes(row.get(1)?);
+            Ok((Position(row.get::<_, i64>(0)?.cast_unsigned()), id))
+        })
+}

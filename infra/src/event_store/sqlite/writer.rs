@@ -1,0 +1,482 @@
+//! The one writer: everything that waits becomes one transaction and one sync.
+
+use std::{
+    cell::Cell,
+    fs::File,
+    mem,
+    ops::ControlFlow,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use event_schemas::{ExpectedRevision, Logged, NewEvent, Position, Recorded, Revision, StreamName};
+use rusqlite::{Connection, Result, params};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    SqliteOptions,
+    checkpoint::{Checkpointer, Mode, checkpoint},
+    clamp,
+    failure::{Failure, Stage, end_process, judge},
+    state::{self, State},
+};
+use crate::event_store::{AppendError, Appended, MAX_APPEND_BYTES, OpenError, recent::Recent};
+
+/// Pages of the WAL (4 KiB each) after which they are moved into the file.
+const CHECKPOINT_PAGES: i32 = 4_096;
+/// Pages of the WAL after which appends wait until it can begin anew.
+const MAX_WAL_PAGES: i32 = 16_384;
+
+thread_local! {
+    /// Pages in the WAL after this thread's last commit.
+    static WAL_PAGES: Cell<i32> = const { Cell::new(0) };
+}
+
+/// What the writer is asked to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    Append(Append),
+    SetKeyFingerprint(String, oneshot::Sender<Result<(), AppendError>>),
+    /// A checkpoint beside the writer is through.
+    Checkpointed,
+    /// Tells when everything before it is done.
+    Drained(oneshot::Sender<()>),
+    Close(oneshot::Sender<Result<(), String>>),
+}
+
+#[derive(Debug)]
+pub(super) struct Append {
+    stream: StreamName,
+    expected: ExpectedRevision,
+    events: Vec<NewEvent>,
+    size: usize,
+    done: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+/// The way to the writer.
+#[derive(Debug)]
+pub(super) struct WriterHandle {
+    queue: mpsc::Sender<Job>,
+    waiting: Arc<AtomicUsize>,
+    max_waiting: usize,
+    closing: AtomicBool,
+}
+
+/// What came of one append within the transaction.
+enum Decided {
+    /// Its events are in, from this revision and position on.
+    Written(Revision, Position),
+    Answer(Result<Appended, AppendError>),
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    connection: Connection,
+    state: State,
+    queue: mpsc::Receiver<Job>,
+    /// Bytes of events in the queue.
+    waiting: Arc<AtomicUsize>,
+    recent: Arc<Recent>,
+    checkpointer: Checkpointer,
+    checkpointing: bool,
+    group_events: usize,
+    group_bytes: usize,
+    #[cfg(test)]
+    faults: Faults,
+    /// Let go of last.
+    lock: File,
+}
+
+impl WriterHandle {
+    pub(super) async fn append(
+        &self,
+        stream: StreamName,
+        expected: ExpectedRevision,
+        events: Vec<NewEvent>,
+    ) -> Result<Appended, AppendError> {
+        let size = events.iter().map(NewEvent::size).sum();
+        if events.is_empty() {
+            return Err(AppendError::NoEvents);
+        }
+        if size > MAX_APPEND_BYTES {
+            return Err(AppendError::TooLarge { size });
+        }
+        if self.closing.load(Ordering::Acquire) {
+            return Err(AppendError::Closed);
+        }
+        let (done, answer) = oneshot::channel();
+        let append = Append { stream, expected, events, size, done };
+        if self.waiting.fetch_add(size, Ordering::Relaxed) + size > self.max_waiting {
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
+            return Err(AppendError::Busy);
+        }
+        self.queue.try_send(Job::Append(append)).map_err(|refused| {
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
+            match refused {
+                mpsc::error::TrySendError::Full(_) => AppendError::Busy,
+                mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
+            }
+        })?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    pub(super) async fn set_key_fingerprint(&self, fingerprint: String) -> Result<(), AppendError> {
+        let (done, answer) = oneshot::channel();
+        let job = Job::SetKeyFingerprint(fingerprint, done);
+        self.queue.send(job).await.map_err(|_| AppendError::Closed)?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Takes no more appends and waits for those that it took.
+    pub(super) async fn drain(&self) {
+        self.closing.store(true, Ordering::Release);
+        let (done, drained) = oneshot::channel();
+        // A writer that is gone has nothing left to do.
+        if self.queue.send(Job::Drained(done)).await.is_ok() {
+            let _ = drained.await;
+        }
+    }
+
+    pub(super) async fn close(&self) -> Result<(), String> {
+        let (done, closed) = oneshot::channel();
+        let _ = self.queue.send(Job::Close(done)).await;
+        closed.await.unwrap_or_else(|_| Err("its writer is gone".to_owned()))
+    }
+}
+
+/// The writer thread ended (it panicked) with the append in its hands.
+fn gone() -> AppendError {
+    AppendError::Unknown("the event store's writer is gone".to_owned())
+}
+
+impl Writer {
+    /// Starts the writer's thread.
+    pub(super) fn start(
+        options: &SqliteOptions,
+        connection: Connection,
+        lock: File,
+        state: State,
+        recent: Arc<Recent>,
+    ) -> Result<WriterHandle, OpenError> {
+        let (sender, queue) = mpsc::channel(options.queue_appends);
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let io_error = |error| OpenError::Io { path: options.path.clone(), error };
+        let checkpointer =
+            Checkpointer::start(&options.path, sender.downgrade()).map_err(io_error)??;
+        let writer = Self {
+            connection,
+            state,
+            queue,
+            waiting: waiting.clone(),
+            recent,
+            checkpointer,
+            checkpointing: false,
+            group_events: options.group_events,
+            group_bytes: options.group_bytes,
+            #[cfg(test)]
+            faults: options.faults.clone(),
+            lock,
+        };
+        thread::Builder::new()
+            .name("event-store-writer".into())
+            .spawn(move || writer.run())
+            .map_err(io_error)?;
+        let max_waiting = options.queue_bytes;
+        let closing = AtomicBool::new(false);
+        Ok(WriterHandle { queue: sender, waiting, max_waiting, closing })
+    }
+
+    fn run(mut self) {
+        self.connection.wal_hook(Some(|_, pages| {
+            WAL_PAGES.set(pages);
+            Ok(())
+        }));
+        while let Some(first) = self.queue.blocking_recv() {
+            let (mut group, mut events, mut bytes) = (Vec::new(), 0, 0);
+            let mut next = Some(first);
+            while let Some(job) = next {
+                match job {
+                    Job::Append(append) => {
+                        events += append.events.len();
+                        bytes += append.size;
+                        group.push(append);
+                    }
+                    other => {
+                        self.write(mem::take(&mut group));
+                        if let ControlFlow::Break(closed) = self.handle(other) {
+                            self.refuse_the_rest();
+                            let _ = closed.send(self.close());
+                            return;
+                        }
+                    }
+                }
+                let full = events >= self.group_events || bytes >= self.group_bytes;
+                next = if full { None } else { self.queue.try_recv().ok() };
+            }
+            self.write(group);
+        }
+        // Every clone of the store was dropped without closing it.
+        if let Err(reason) = self.close() {
+            tracing::warn!(reason, "the event store was not closed cleanly");
+        }
+    }
+
+    fn handle(&mut self, job: Job) -> ControlFlow<oneshot::Sender<Result<(), String>>> {
+        match job {
+            Job::Append(append) => self.write(vec![append]),
+            Job::SetKeyFingerprint(fingerprint, done) => {
+                let _ = done.send(self.set_key_fingerprint(&fingerprint));
+            }
+            Job::Checkpointed => {
+                // What was appended meanwhile is little. Once all is moved, the next
+                // transaction begins the WAL anew.
+                let full = WAL_PAGES.get() >= MAX_WAL_PAGES;
+                checkpoint(&self.connection, if full { Mode::Restart } else { Mode::Passive });
+                self.checkpointing = false;
+            }
+            Job::Drained(done) => {
+                let _ = done.send(());
+            }
+            Job::Close(done) => return ControlFlow::Break(done),
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Writes a group in one transaction. A conflict harms only the append that met it.
+    fn write(&mut self, group: Vec<Append>) {
+        if group.is_empty() {
+            return;
+        }
+        let size = group.iter().map(|append| append.size).sum();
+        self.waiting.fetch_sub(size, Ordering::Relaxed);
+        let head = self.state.head;
+        let decided = match self.transaction(|writer| writer.decide_all(&group)) {
+            Ok(decided) => decided,
+            Err(error) => {
+                group.into_iter().for_each(|append| answer(append.done, Err(error.clone())));
+                return;
+            }
+        };
+        let mut written = Vec::with_capacity((self.state.head.0 - head.0).try_into().unwrap_or(0));
+        let mut answers = Vec::with_capacity(group.len());
+        for (append, decided) in group.into_iter().zip(decided) {
+            answers.push(match decided {
+                Decided::Answer(answer) => (append.done, answer),
+                Decided::Written(revision, position) => {
+                    let (done, appended) = record(append, revision, position, &mut written);
+                    (done, Ok(appended))
+                }
+            });
+        }
+        self.recent.publish(written);
+        answers.into_iter().for_each(|(done, appended)| answer(done, appended));
+        if WAL_PAGES.get() >= CHECKPOINT_PAGES && !self.checkpointing {
+            self.checkpointing = true;
+            self.checkpointer.wake();
+        }
+    }
+
+    fn decide_all(&mut self, group: &[Append]) -> Result<Vec<Decided>> {
+        group.iter().map(|append| self.decide(append)).collect()
+    }
+
+    fn decide(&mut self, append: &Append) -> Result<Decided> {
+        let Append { stream, expected, events, .. } = append;
+        let head = self.state.stream_head(&self.connection, stream)?;
+        let next = head.map_or(Revision(0), Revision::next);
+        // The slot that the first event was meant for, where the caller named one.
+        let (fits, meant) = match *expected {
+            ExpectedRevision::NoStream => (head.is_none(), Some(Revision(0))),
+            ExpectedRevision::StreamExists => (head.is_some(), None),
+            ExpectedRevision::Exact(revision) => {
+                (head == Some(revision), revision.0.checked_add(1).map(Revision))
+            }
+            ExpectedRevision::Any => (true, None),
+        };
+        if fits {
+            let position = self.insert(stream, next, events)?;
+            return Ok(Decided::Written(next, position));
+        }
+        let repeat = match meant {
+            Some(meant) => self.find_repeat(stream, head, meant, events)?,
+            None => None,
+        };
+        Ok(Decided::Answer(repeat.ok_or(AppendError::Conflict { actual: head })))
+    }
+
+    /// Whether the very same events stand in the very slots they were meant for.
+    fn find_repeat(
+        &self,
+        stream: &StreamName,
+        head: Option<Revision>,
+        meant: Revision,
+        events: &[NewEvent],
+    ) -> Result<Option<Appended>> {
+        let mut found = None;
+        for (event, revision) in events.iter().zip(meant.0..) {
+            let revision = Revision(revision);
+            if head.is_none_or(|head| head < revision) {
+                return Ok(None);
+            }
+            let (position, id) = state::slot(&self.connection, stream, revision)?;
+            if id != event.id {
+                return Ok(None);
+            }
+            found = Some(Appended { last_revision: revision, position });
+        }
+        Ok(found)
+    }
+
+    /// Inserts the events and answers the first one's position.
+    fn insert(
+        &mut self,
+        stream: &StreamName,
+        first: Revision,
+        events: &[NewEvent],
+    ) -> Result<Position> {
+        let start = Position(self.state.head.0 + 1);
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO events (position, stream, revision, kind, id, data, metadata)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?;
+        let mut revision = first;
+        for (event, at) in events.iter().zip(first.0..) {
+            revision = Revision(at);
+            let kind =
+                self.state.kinds.intern(&self.connection, stream.category(), &event.event_type)?;
+            self.state.head.0 += 1;
+            insert.execute(params![
+                clamp(self.state.head.0),
+                stream.as_str(),
+                clamp(revision.0),
+                kind,
+                event.id.as_bytes(),
+                &event.data[..],
+                &event.metadata[..],
+            ])?;
+        }
+        self.state.set_stream_head(stream.clone(), revision);
+        Ok(start)
+    }
+
+    fn set_key_fingerprint(&mut self, fingerprint: &str) -> Result<(), AppendError> {
+        self.transaction(|writer| {
+            writer.connection.execute("UPDATE store SET key_fingerprint = ?1", [fingerprint])?;
+            Ok(())
+        })
+    }
+
+    /// Runs `work` and commits it, durably. After an error, what is kept in memory is read anew.
+    fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T, AppendError> {
+        let begun = self.run_sql("BEGIN IMMEDIATE");
+        let (error, stage) = match begun.and_then(|()| work(self)) {
+            Err(error) => (error, Stage::Writing),
+            Ok(value) => match self.commit() {
+                Ok(()) => return Ok(value),
+                Err(error) => (error, Stage::Committing),
+            },
+        };
+        let answer = match judge(&error, stage) {
+            Failure::Answer(answer) => answer,
+            Failure::Fatal(reason) => end_process(&reason),
+        };
+        // SQLite has rolled back some errors by itself.
+        let rolled_back =
+            if self.connection.is_autocommit() { Ok(()) } else { self.run_sql("ROLLBACK") };
+        match rolled_back.and_then(|()| State::read(&self.connection)) {
+            Ok(state) => self.state = state,
+            Err(error) => end_process(&format!("{error} (after: {answer})")),
+        }
+        Err(answer)
+    }
+
+    fn commit(&self) -> Result<()> {
+        #[cfg(test)]
+        self.faults.meet()?;
+        self.run_sql("COMMIT")
+    }
+
+    fn run_sql(&self, sql: &str) -> Result<()> {
+        self.connection.prepare_cached(sql)?.execute([]).map(|_| ())
+    }
+
+    /// Appends that came while the store was closing.
+    fn refuse_the_rest(&mut self) {
+        self.queue.close();
+        while let Ok(job) = self.queue.try_recv() {
+            if let Job::Append(append) = job {
+                answer(append.done, Err(AppendError::Closed));
+            }
+        }
+    }
+
+    /// Leaves nothing but the store's own file: with a rollback journal in place of the WAL it can
+    /// be read without making a file. If another process is reading just now, an empty WAL stays.
+    fn close(self) -> Result<(), String> {
+        let Self { connection, checkpointer, lock, queue, .. } = self;
+        // In this order: the checkpointer may be waiting for room in the queue.
+        drop(queue);
+        drop(checkpointer);
+        let rested = connection
+            .query_row("PRAGMA journal_mode = DELETE", [], |row| row.get::<_, String>(0))
+            .and_then(|mode| match mode.as_str() {
+                "delete" => Ok(()),
+                _ => connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())),
+            });
+        let closed = rested.and(connection.close().map_err(|(_, error)| error));
+        drop(lock);
+        closed.map_err(|error| error.to_string())
+    }
+}
+
+/// Makes an append's events known as what they have become.
+fn record(
+    append: Append,
+    first: Revision,
+    start: Position,
+    written: &mut Vec<Logged>,
+) -> (oneshot::Sender<Result<Appended, AppendError>>, Appended) {
+    let mut appended = Appended { last_revision: first, position: start };
+    for (event, n) in append.events.into_iter().zip(0..) {
+        appended =
+            Appended { last_revision: Revision(first.0 + n), position: Position(start.0 + n) };
+        let recorded = Recorded::written(event, append.stream.clone(), appended.last_revision);
+        written.push(Logged { position: appended.position, recorded: Arc::new(recorded) });
+    }
+    (append.done, appended)
+}
+
+/// A caller that stopped waiting is not told.
+fn answer(
+    done: oneshot::Sender<Result<Appended, AppendError>>,
+    appended: Result<Appended, AppendError>,
+) {
+    let _ = done.send(appended);
+}
+
+/// Errors that the next commits meet, by SQLite's extended code.
+#[cfg(test)]
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults(Arc<std::sync::Mutex<std::collections::VecDeque<i32>>>);
+
+#[cfg(test)]
+impl Faults {
+    pub(super) fn at_next_commit(&self, code: i32) {
+        self.0.lock().unwrap().push_back(code);
+    }
+
+    fn meet(&self) -> Result<()> {
+        match self.0.lock().unwrap().pop_front() {
+            Some(code) => {
+                Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None))
+            }
+            None => Ok(()),
+        }
+    }
+}

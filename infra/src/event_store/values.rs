@@ -1,0 +1,171 @@
+use std::{path::PathBuf, sync::Arc};
+
+use event_schemas::{Logged, Position, Recorded, Revision};
+use thiserror::Error;
+
+/// The most events that one page holds.
+pub const MAX_PAGE: usize = 1_000;
+
+/// The most bytes that one append may hold.
+pub const MAX_APPEND_BYTES: usize = 1_048_576;
+
+/// Where an append came to stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The revision of its last event.
+    pub last_revision: Revision,
+    /// The position of its last event.
+    pub position: Position,
+}
+
+/// A page of a stream.
+#[derive(Clone, Debug)]
+pub struct StreamPage {
+    /// The events, in the order asked for.
+    pub events: Vec<Arc<Recorded>>,
+    /// Whether nothing lay beyond the page when it was read.
+    pub at_end: bool,
+}
+
+/// A page of the log.
+#[derive(Clone, Debug)]
+pub struct LogPage {
+    /// The events that pass the filter, in the order asked for.
+    pub events: Vec<Logged>,
+    /// Up to here, inclusive, every event has been looked at: go on from here.
+    pub scanned_to: Position,
+    /// Whether nothing lay beyond `scanned_to` when it was read.
+    pub at_end: bool,
+}
+
+/// Which way to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From older to newer.
+    Forwards,
+    /// From newer to older.
+    Backwards,
+}
+
+/// Which events of the log are wanted: those of any of the categories (all if there are none
+/// named) and of any of the types (likewise).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Categories of streams.
+    pub categories: Vec<String>,
+    /// Event types.
+    pub types: Vec<String>,
+}
+
+impl Filter {
+    /// Everything.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Every event of these categories.
+    pub fn categories<S: Into<String>>(categories: impl IntoIterator<Item = S>) -> Self {
+        Self { categories: categories.into_iter().map(Into::into).collect(), types: Vec::new() }
+    }
+
+    /// Whether nothing is left out.
+    pub fn is_all(&self) -> bool {
+        self.categories.is_empty() && self.types.is_empty()
+    }
+
+    /// Whether an event of this category and type passes.
+    pub fn matches(&self, category: &str, event_type: &str) -> bool {
+        let among = |names: &[String], name| names.is_empty() || names.iter().any(|n| n == name);
+        among(&self.categories, category) && among(&self.types, event_type)
+    }
+}
+
+/// Why a store cannot be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// Another process writes it.
+    #[error(
+        "the event store is in use by {}: stop that process first",
+        pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+    )]
+    Locked {
+        /// The process, where its id could be read.
+        pid: Option<u32>,
+    },
+    /// A newer Daybook wrote it.
+    #[error(
+        "the event store has format {found}, this version of Daybook knows up to {known}: use the newer version"
+    )]
+    NewerVersion {
+        /// The format found.
+        found: i64,
+        /// The newest format known here.
+        known: i64,
+    },
+    /// The file is something else.
+    #[error("{} is no Daybook event store: name another file", .0.display())]
+    NotAStore(PathBuf),
+    /// There is no file to read.
+    #[error("there is no event store at {}", .0.display())]
+    Missing(PathBuf),
+    /// The file or its folder cannot be used.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// SQLite cannot use the file.
+    #[error("the event store cannot be opened: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// Why an append failed. Unless it says otherwise, nothing was written.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum AppendError {
+    /// The stream is not at the expected revision.
+    #[error("the stream is at {}, not where it was expected", actual.map_or_else(|| "no event".to_owned(), |revision| format!("revision {revision}")))]
+    Conflict {
+        /// Its last revision, `None` where it has no event.
+        actual: Option<Revision>,
+    },
+    /// More than [`MAX_APPEND_BYTES`] at once.
+    #[error("an append of {size} bytes is over the limit of {MAX_APPEND_BYTES}")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// There was nothing to append.
+    #[error("an append needs at least one event")]
+    NoEvents,
+    /// The disk is full; it works again as soon as there is room.
+    #[error("the event store's disk is full, make room on it: {0}")]
+    Full(String),
+    /// Too much waits already; try again later.
+    #[error("the event store's queue is full")]
+    Busy,
+    /// The events may stand in the store or not: read the stream to find out.
+    #[error("the outcome of the append is unknown: {0}")]
+    Unknown(String),
+    /// The store was opened for reading only.
+    #[error("the event store was opened for reading only")]
+    ReadOnly,
+    /// The store was closed.
+    #[error("the event store is closed")]
+    Closed,
+    /// The store cannot be written at the moment.
+    #[error("the event store cannot be written: {0}")]
+    Unavailable(String),
+}
+
+/// Why a read failed.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum ReadError {
+    /// The store was closed.
+    #[error("the event store is closed")]
+    Closed,
+    /// The store cannot be read at the moment.
+    #[error("the event store cannot be read: {0}")]
+    Unavailable(String),
+}

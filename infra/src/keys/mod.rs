@@ -1,0 +1,95 @@
+//! The key store: the keys of persons and the hash secret.
+
+mod seal;
+mod sqlite;
+
+use std::path::Path;
+
+use event_schemas::StreamName;
+use uuid::Uuid;
+
+pub use sqlite::{KeysError, SqliteKeyStore};
+
+/// A key store, by the engine that keeps it. Cheap to clone.
+///
+/// Personal values are sealed with AES-256-GCM under a key of the person. To forget a person is
+/// to destroy that key: what was sealed under it can then be read by nobody.
+#[derive(Clone, Debug)]
+pub enum KeyStore {
+    /// A SQLite file of its own.
+    Sqlite(SqliteKeyStore),
+}
+
+/// What a sealed value is bound to: moved to another stream or event, it does not open.
+pub fn associated_data(stream: &StreamName, event_id: Uuid) -> Vec<u8> {
+    // The id has a fixed length and stands first: no two pairs make the same bytes.
+    [event_id.as_bytes(), stream.as_str().as_bytes()].concat()
+}
+
+impl KeyStore {
+    /// Opens the file, or makes it with a fresh hash secret. Several processes may open it.
+    ///
+    /// # Errors
+    /// [`KeysError`]
+    pub async fn open_sqlite(path: impl AsRef<Path>) -> Result<Self, KeysError> {
+        SqliteKeyStore::open(path.as_ref().to_owned()).await.map(Self::Sqlite)
+    }
+
+    /// Tells this key store from any other, without telling a secret.
+    pub fn fingerprint(&self) -> &str {
+        match self {
+            Self::Sqlite(keys) => keys.fingerprint(),
+        }
+    }
+
+    /// HMAC-SHA-256 of `data` under the hash secret; `purpose` keeps hashes of different kinds
+    /// apart.
+    pub fn keyed_hash(&self, purpose: &str, data: &[u8]) -> [u8; 32] {
+        match self {
+            Self::Sqlite(keys) => keys.keyed_hash(purpose, data),
+        }
+    }
+
+    /// Seals `plain` under the person's key, which is made, durably, if there is none: base64 of
+    /// nonce and ciphertext.
+    ///
+    /// # Errors
+    /// [`KeysError`], with [`KeysError::Destroyed`] for a person who was forgotten.
+    pub async fn seal(
+        &self,
+        person: &str,
+        associated: &[u8],
+        plain: &[u8],
+    ) -> Result<String, KeysError> {
+        match self {
+            Self::Sqlite(keys) => keys.seal(person, associated, plain).await,
+        }
+    }
+
+    /// Opens what was sealed; `None` if the person's key is gone.
+    ///
+    /// # Errors
+    /// [`KeysError`], with [`KeysError::Invalid`] for what was not sealed under this key and
+    /// associated data.
+    pub async fn unseal(
+        &self,
+        person: &str,
+        associated: &[u8],
+        sealed: &str,
+    ) -> Result<Option<Vec<u8>>, KeysError> {
+        match self {
+            Self::Sqlite(keys) => keys.unseal(person, associated, sealed).await,
+        }
+    }
+
+    /// Destroys the person's key for ever; a person without one never gets one. Another process
+    /// may use a key for at most five seconds more.
+    ///
+    /// # Errors
+    /// [`KeysError`]
+    pub async fn destroy(&self, person: &str) -> Result<(), KeysError> {
+        match self {
+            Self::Sqlite(keys) => keys.destroy(person).await,
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! What is read: tables that projectors post from the log, one engine at a time. Everything here
+//! can be thrown away and posted anew; rows and the checkpoint they belong to commit together.
+
+mod schema;
+mod sqlite;
+mod value;
+
+use std::path::PathBuf;
+
+use event_schemas::{Position, StoreId};
+use thiserror::Error;
+use uuid::Uuid;
+
+pub use schema::{Column, Index, Kind, Schema, Table};
+pub use sqlite::{SqliteReadModels, SqliteReader, SqliteSnapshot, SqliteWriter};
+pub use value::{Row, Value};
+
+/// The read models of one place, by engine.
+#[derive(Clone, Debug)]
+pub enum ReadModels {
+    /// A directory with a SQLite file for each read model and generation.
+    Sqlite(SqliteReadModels),
+}
+
+/// The one writer of one read model.
+#[derive(Debug)]
+pub enum Writer {
+    /// See [`ReadModels::Sqlite`].
+    Sqlite(SqliteWriter),
+}
+
+/// Readers of one read model; cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Reader {
+    /// See [`ReadModels::Sqlite`].
+    Sqlite(SqliteReader),
+}
+
+/// One state of one read model: every query of it sees the same rows, those of its checkpoint.
+/// Short-lived: never kept while a client is waited for.
+#[derive(Debug)]
+pub enum Snapshot {
+    /// See [`ReadModels::Sqlite`].
+    Sqlite(SqliteSnapshot),
+}
+
+/// How far a read model is posted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// The store that it was posted from.
+    pub store: StoreId,
+    /// The last place fully applied.
+    pub position: Position,
+    /// The last event of the program's own categories at or before it, with its id: if it is no
+    /// longer there, the store is another one than it was.
+    pub last: Option<(Position, Uuid)>,
+}
+
+/// What a batch does to one table.
+#[derive(Debug)]
+pub struct Changes {
+    /// The table.
+    pub table: &'static Table,
+    /// Whole rows, one after the other, each with all columns in the table's order.
+    pub upserts: Vec<Value>,
+    /// The keys of rows that go, one after the other.
+    pub deletes: Vec<Value>,
+}
+
+/// Why a read model cannot be read or written.
+#[derive(Debug, Error)]
+pub enum ReadModelError {
+    /// There is none yet.
+    #[error(
+        "the read model {0} has not been made yet: start the server, or run `daybook rebuild {0}`"
+    )]
+    Missing(&'static str),
+    /// Other code made it.
+    #[error("the read model {0} was made by another version of Daybook: run `daybook rebuild {0}`")]
+    OtherVersion(&'static str),
+    /// The file is no longer what it was written as.
+    #[error("the read model {name} is damaged ({reason}): run `daybook rebuild {name}`")]
+    Damaged {
+        /// The read model.
+        name: &'static str,
+        /// What the engine said.
+        reason: String,
+    },
+    /// The checkpoint is not where this writer left it: somebody else wrote.
+    #[error("the read model {0} is written by somebody else, too")]
+    Moved(&'static str),
+    /// Nothing that will not pass: a full disk, a lock, an IO error. Trying again is right, after
+    /// the checkpoint has been read.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl Checkpoint {
+    /// Nothing is posted yet.
+    pub const fn start(store: StoreId) -> Self {
+        Self { store, position: Position::START, last: None }
+    }
+}
+
+impl ReadModels {
+    /// SQLite files in `dir`, which is made if it is not there.
+    pub fn sqlite(dir: impl Into<PathBuf>) -> Self {
+        Self::Sqlite(SqliteReadModels::new(dir.into()))
+    }
+
+    /// Opens the read model for writing. Where there is none, or one that other code made or that
+    /// is damaged, an empty one takes its place, to be posted from the start of `store`.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`].
+    pub async fn open(
+        &self,
+        schema: &'static Schema,
+        store: StoreId,
+    ) -> Result<Writer, ReadModelError> {
+        match self {
+            Self::Sqlite(models) => models.open(schema, store).map(Writer::Sqlite),
+        }
+    }
+
+    /// Begins a new generation beside the one that is read: written fast, without secondary
+    /// indexes and without syncs, and seen by nobody before [`Writer::install`].
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`].
+    pub async fn build(
+        &self,
+        schema: &'static Schema,
+        store: StoreId,
+    ) -> Result<Writer, ReadModelError> {
+        match self {
+            Self::Sqlite(models) => models.build(schema, store).map(Writer::Sqlite),
+        }
+    }
+
+    /// Readers of a read model. Nothing is opened before the first snapshot.
+    pub fn reader(&self, schema: &'static Schema) -> Reader {
+        match self {
+            Self::Sqlite(models) => Reader::Sqlite(models.reader(schema)),
+        }
+    }
+}
+
+impl Writer {
+    /// The checkpoint as it is stored.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`] or [`ReadModelError::Damaged`].
+    pub async fn checkpoint(&mut self) -> Result<Checkpoint, ReadModelError> {
+        match self {
+            Self::Sqlite(writer) => writer.checkpoint(),
+        }
+    }
+
+    /// The rows with these keys (one after the other, each with all key columns), in any order;
+    /// those that are not there are left out.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`] or [`ReadModelError::Damaged`].
+    pub async fn load(
+        &mut self,
+        table: &'static Table,
+        keys: &[Value],
+    ) -> Result<Vec<Row>, ReadModelError> {
+        match self {
+            Self::Sqlite(writer) => writer.load(table, keys),
+        }
+    }
+
+    /// Moves the checkpoint from `from` to `to` and applies the changes, in one transaction.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Moved`] if the checkpoint is not at `from`, and nothing was changed.
+    /// After any other error read the checkpoint before deciding anything: the outcome of the
+    /// commit may be unknown.
+    pub async fn commit(
+        &mut self,
+        from: &Checkpoint,
+        to: &Checkpoint,
+        changes: &[Changes],
+    ) -> Result<(), ReadModelError> {
+        match self {
+            Self::Sqlite(writer) => writer.commit(from, to, changes),
+        }
+    }
+
+    /// Ends a generation begun by [`ReadModels::build`]: makes its secondary indexes, syncs it and
+    /// puts it in the place of the one before.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`]; the generation before is still in its place.
+    pub async fn install(&mut self) -> Result<(), ReadModelError> {
+        match self {
+            Self::Sqlite(writer) => writer.install(),
+        }
+    }
+}
+
+impl Reader {
+    /// The newest state. A few of these at once are cheap: connections are kept.
+    ///
+    /// # Errors
+    /// [`ReadModelError`], but never `Moved`.
+    pub async fn snapshot(&self) -> Result<Snapshot, ReadModelError> {
+        match self {
+            Self::Sqlite(reader) => reader.snapshot().map(Snapshot::Sqlite),
+        }
+    }
+}
+
+impl Snapshot {
+    /// How far this state is posted.
+    pub const fn checkpoint(&self) -> &Checkpoint {
+        match self {
+            Self::Sqlite(snapshot) => snapshot.checkpoint(),
+        }
+    }
+
+    /// A query that reads few rows by an index: runs at once, on the caller's thread. Each `?` in
+    /// `sql` is a parameter.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`] or [`ReadModelError::Damaged`].
+    pub async fn query(
+        &mut self,
+        sql: &str,
+        parameters: &[Value],
+    ) -> Result<Vec<Row>, ReadModelError> {
+        match self {
+            Self::Sqlite(snapshot) => snapshot.query(sql, parameters),
+        }
+    }
+
+    /// A query that may read many rows: runs where it holds up no other request.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`] or [`ReadModelError::Damaged`].
+    pub async fn scan(
+        &mut self,
+        sql: &str,
+        parameters: Vec<Value>,
+    ) -> Result<Vec<Row>, ReadModelError> {
+        match self {
+            Self::Sqlite(snapshot) => snapshot.scan(sql, parameters).await,
+        }
+    }
+}

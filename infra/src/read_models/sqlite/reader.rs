@@ -1,0 +1,180 @@
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{CachedStatement, Connection, OpenFlags, params_from_iter};
+
+use super::{
+    super::{Checkpoint, ReadModelError, Row, Schema, Value},
+    SqliteReadModels, failed, read_checkpoint, sql,
+};
+
+/// Connections kept for the next snapshot; more are opened when needed, and closed again.
+const KEPT: usize = 8;
+
+/// A pool of connections that read one read model.
+#[derive(Clone, Debug)]
+pub struct SqliteReader {
+    pool: Arc<Pool>,
+}
+
+#[derive(Debug)]
+struct Pool {
+    models: SqliteReadModels,
+    schema: &'static Schema,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// A connection with a read transaction open; given back when dropped.
+#[derive(Debug)]
+pub struct SqliteSnapshot {
+    pool: Arc<Pool>,
+    checkpoint: Checkpoint,
+    connection: Option<Connection>,
+}
+
+impl SqliteReader {
+    pub(super) fn new(models: SqliteReadModels, schema: &'static Schema) -> Self {
+        Self { pool: Arc::new(Pool { models, schema, idle: Mutex::default() }) }
+    }
+
+    pub(in super::super) fn snapshot(&self) -> Result<SqliteSnapshot, ReadModelError> {
+        let pool = &self.pool;
+        let connection = match pool.take() {
+            Some(connection) => connection,
+            None => pool.open()?,
+        };
+        let begun = connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([]));
+        begun.map_err(|error| failed(pool.schema, &error))?;
+        let checkpoint = read_checkpoint(&connection, pool.schema)?;
+        Ok(SqliteSnapshot { pool: Arc::clone(pool), checkpoint, connection: Some(connection) })
+    }
+}
+
+impl Pool {
+    fn take(&self) -> Option<Connection> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn open(&self) -> Result<Connection, ReadModelError> {
+        let schema = self.schema;
+        let current =
+            self.models.current(schema.name)?.ok_or(ReadModelError::Missing(schema.name))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let fail = |error: rusqlite::Error| failed(schema, &error);
+        let connection = Connection::open_with_flags(&current.path, flags).map_err(fail)?;
+        connection.busy_timeout(Duration::from_secs(2)).map_err(fail)?;
+        connection
+            .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048;")
+            .map_err(fail)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        check_schema(&connection, schema)?;
+        Ok(connection)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < KEPT {
+            idle.push(connection);
+        }
+    }
+}
+
+impl SqliteSnapshot {
+    pub(in super::super) const fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
+    }
+
+    pub(in super::super) fn query(
+        &mut self,
+        sql: &str,
+        parameters: &[Value],
+    ) -> Result<Vec<Row>, ReadModelError> {
+        let Some(connection) = &self.connection else { return Err(lost()) };
+        run(connection, self.pool.schema, sql, parameters)
+    }
+
+    pub(in super::super) async fn scan(
+        &mut self,
+        sql: &str,
+        parameters: Vec<Value>,
+    ) -> Result<Vec<Row>, ReadModelError> {
+        let Some(connection) = self.connection.take() else { return Err(lost()) };
+        let (sql, schema) = (sql.to_owned(), self.pool.schema);
+        let scanned = tokio::task::spawn_blocking(move || {
+            let rows = run(&connection, schema, &sql, &parameters);
+            (connection, rows)
+        });
+        let (connection, rows) = scanned.await.map_err(|_| lost())?;
+        self.connection = Some(connection);
+        rows
+    }
+}
+
+impl Drop for SqliteSnapshot {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        let ended =
+            connection.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([])).is_ok();
+        if ended {
+            self.pool.give_back(connection);
+        }
+    }
+}
+
+/// A scan before this one was cut short and took the connection with it.
+fn lost() -> ReadModelError {
+    ReadModelError::Unavailable("the snapshot's connection was lost".to_owned())
+}
+
+fn run(
+    connection: &Connection,
+    schema: &'static Schema,
+    sql: &str,
+    parameters: &[Value],
+) -> Result<Vec<Row>, ReadModelError> {
+    let mut statement = connection.prepare_cached(sql).map_err(|error| failed(schema, &error))?;
+    let mut rows = Vec::new();
+    read_rows(&mut statement, parameters, &mut rows, schema)?;
+    Ok(rows)
+}
+
+/// Whether the file was made by this very code.
+pub(super) fn check_schema(
+    connection: &Connection,
+    schema: &'static Schema,
+) -> Result<(), ReadModelError> {
+    let found = connection.query_row(sql::READ_SCHEMA, [], |row| row.get::<_, String>(0));
+    match found {
+        Ok(found) if found == schema.fingerprint() => Ok(()),
+        Ok(_) => Err(ReadModelError::OtherVersion(schema.name)),
+        // No such table: made by nobody we know.
+        Err(rusqlite::Error::SqliteFailure(cause, Some(text)))
+            if cause.code == rusqlite::ErrorCode::Unknown =>
+        {
+            Err(ReadModelError::Damaged { name: schema.name, reason: text })
+        }
+        Err(rusqlite::Error::QueryReturnedNoRows) => Err(ReadModelError::Damaged {
+            name: schema.name,
+            reason: "it has no checkpoint".to_owned(),
+        }),
+        Err(error) => Err(failed(schema, &error)),
+    }
+}
+
+pub(super) fn read_rows(
+    statement: &mut CachedStatement<'_>,
+    parameters: &[Value],
+    found: &mut Vec<Row>,
+    schema: &'static Schema,
+) -> Result<(), ReadModelError> {
+    let columns = statement.column_count();
+    let fail = |error: rusqlite::Error| failed(schema, &error);
+    let mut rows = statement.query(params_from_iter(parameters)).map_err(fail)?;
+    while let Some(row) = rows.next().map_err(fail)? {
+        let values = (0..columns).map(|at| Value::from_sqlite(row.get_ref(at).map_err(fail)?));
+        found.push(Row(values.collect::<Result<_, _>>()?));
+    }
+    Ok(())
+}

@@ -1,0 +1,404 @@
+//! Search in a tantivy index: one directory, one writer. The checkpoint is the commit's payload.
+
+mod directory;
+mod fields;
+mod scan;
+mod text;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tantivy::{
+    Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError,
+    query::{EnableScoring, Query as EngineQuery, TermSetQuery},
+};
+
+use self::{
+    directory::{Payload, fits, open, open_or_make, payload, writer},
+    fields::{FLAGS, Fields, ID},
+    scan::{Pass, Plan, Scan},
+};
+use super::{Change, Cursor, Found, Page, Query, Schema, SearchError, Sort};
+use crate::read_models::Checkpoint;
+
+/// A checkpoint that moved without documents is stored so much later: a commit costs more than
+/// posting a thousand events that change no document.
+const SAVED_AFTER: Duration = Duration::from_secs(1);
+
+/// A tantivy index. Cheap to clone.
+#[derive(Clone)]
+pub struct TantivyIndex(Arc<Inner>);
+
+struct Inner {
+    fields: Fields,
+    index: Index,
+    reader: IndexReader,
+    writer: Mutex<Writer>,
+    posted: RwLock<Option<Checkpoint>>,
+    /// Whether somebody will store the checkpoint soon.
+    saving: AtomicBool,
+}
+
+enum Writer {
+    Open {
+        writer: IndexWriter,
+        saved: Option<Checkpoint>,
+    },
+    /// A failed commit took the engine's writer with it; the next commit makes a new one.
+    Lost,
+    Closed,
+    ReadOnly,
+}
+
+impl TantivyIndex {
+    pub(super) async fn open(dir: PathBuf, schema: Schema) -> Result<Self, SearchError> {
+        blocking(move || {
+            let fields = Fields::new(schema);
+            let index = open_or_make(&dir, &fields)?;
+            let writer = writer(&index, &dir)?;
+            Self::new(fields, index, |saved| Writer::Open { writer, saved })
+        })
+        .await
+    }
+
+    pub(super) async fn read(dir: PathBuf, schema: Schema) -> Result<Self, SearchError> {
+        blocking(move || {
+            let fields = Fields::new(schema);
+            let missing = || SearchError::Missing(dir.display().to_string());
+            if !dir.join("meta.json").exists() {
+                return Err(missing());
+            }
+            let index = open(&dir)?;
+            if !fits(&index, &fields)? {
+                return Err(missing());
+            }
+            Self::new(fields, index, |_| Writer::ReadOnly)
+        })
+        .await
+    }
+
+    fn new(
+        fields: Fields,
+        index: Index,
+        writer: impl FnOnce(Option<Checkpoint>) -> Writer,
+    ) -> Result<Self, SearchError> {
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let saved: Option<Checkpoint> = payload(&index)?.and_then(|payload| payload.checkpoint());
+        Ok(Self(Arc::new(Inner {
+            fields,
+            index,
+            reader,
+            writer: Mutex::new(writer(saved.clone())),
+            posted: RwLock::new(saved),
+            saving: AtomicBool::new(false),
+        })))
+    }
+
+    pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
+        self.0.posted()
+    }
+
+    pub(super) async fn by_id(&self, ids: Vec<String>) -> Result<Vec<Found>, SearchError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let terms = ids.iter().map(|id| inner.fields.id_term(id));
+            Ok(inner.find(&TermSetQuery::new(terms.collect::<Vec<_>>()))?)
+        })
+        .await
+    }
+
+    pub(super) async fn by_keyword(
+        &self,
+        field: &'static str,
+        values: Vec<String>,
+    ) -> Result<Vec<Found>, SearchError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let field = inner.fields.keyword(field)?;
+            let terms = values.iter().map(|value| tantivy::Term::from_field_text(field, value));
+            Ok(inner.find(&TermSetQuery::new(terms.collect::<Vec<_>>()))?)
+        })
+        .await
+    }
+
+    pub(super) async fn commit(
+        &self,
+        before: Option<Checkpoint>,
+        changes: Vec<Change>,
+        after: Checkpoint,
+    ) -> Result<(), SearchError> {
+        if changes.is_empty() && !self.0.saving.swap(true, Ordering::AcqRel) {
+            tokio::spawn(save_soon(Arc::downgrade(&self.0)));
+        }
+        let inner = Arc::clone(&self.0);
+        blocking(move || inner.commit(before, &changes, after)).await
+    }
+
+    pub(super) async fn clear(&self) -> Result<(), SearchError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let mut guard = inner.writer()?;
+            let Writer::Open { writer, .. } = &mut *guard else { return Err(SearchError::Closed) };
+            writer.delete_all_documents()?;
+            inner.write(&mut guard, None)
+        })
+        .await
+    }
+
+    pub(super) async fn query(&self, query: Query) -> Result<Page, SearchError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || inner.query(&query)).await
+    }
+
+    pub(super) async fn close(&self) -> Result<(), SearchError> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || {
+            let mut guard = inner.lock();
+            let written = inner.save(&mut guard);
+            let last = match &*guard {
+                Writer::ReadOnly => Writer::ReadOnly,
+                _ => Writer::Closed,
+            };
+            if let Writer::Open { writer, .. } = std::mem::replace(&mut *guard, last) {
+                writer.wait_merging_threads()?;
+            }
+            written
+        })
+        .await
+    }
+}
+
+impl Inner {
+    fn posted(&self) -> Option<Checkpoint> {
+        self.posted.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writer, made anew if it was lost. What a lost writer had committed is found again: the
+    /// index stands where the stored checkpoint says.
+    fn writer(&self) -> Result<MutexGuard<'_, Writer>, SearchError> {
+        let mut guard = self.lock();
+        match &*guard {
+            Writer::Open { .. } => {}
+            Writer::Closed => return Err(SearchError::Closed),
+            Writer::ReadOnly => return Err(SearchError::ReadOnly),
+            Writer::Lost => {
+                let writer = writer(&self.index, Path::new("its directory"))?;
+                let saved = payload(&self.index)?.and_then(|payload| payload.checkpoint());
+                self.reader.reload()?;
+                self.post(saved.clone());
+                *guard = Writer::Open { writer, saved };
+            }
+        }
+        Ok(guard)
+    }
+
+    fn post(&self, checkpoint: Option<Checkpoint>) {
+        *self.posted.write().unwrap_or_else(PoisonError::into_inner) = checkpoint;
+    }
+
+    fn commit(
+        &self,
+        before: Option<Checkpoint>,
+        changes: &[Change],
+        after: Checkpoint,
+    ) -> Result<(), SearchError> {
+        let mut guard = self.writer()?;
+        let found = self.posted();
+        if found != before {
+            return Err(SearchError::Moved { found });
+        }
+        let Writer::Open { writer, saved } = &mut *guard else { return Err(SearchError::Closed) };
+        if changes.is_empty() {
+            self.post(Some(after));
+            return Ok(());
+        }
+        let documents = changes.iter().map(|change| match change {
+            Change::Put(document) => Ok((&document.id, Some(self.fields.encode(document)?))),
+            Change::Delete(id) => Ok((id, None)),
+        });
+        let documents: Vec<_> = documents.collect::<Result<_, SearchError>>()?;
+        let result = documents.into_iter().try_for_each(|(id, document)| {
+            writer.delete_term(self.fields.id_term(id));
+            document.map_or(Ok(()), |document| writer.add_document(document).map(drop))
+        });
+        if let Err(error) = result {
+            *guard = Writer::Lost;
+            return Err(error.into());
+        }
+        self.write(&mut guard, Some(after))
+    }
+
+    /// Stores the checkpoint if it moved since it was stored.
+    fn save(&self, guard: &mut Writer) -> Result<(), SearchError> {
+        match guard {
+            Writer::Open { saved, .. } if *saved != self.posted() => {
+                self.write(guard, self.posted())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Commits what the writer holds. The reader is reloaded before the new checkpoint is told.
+    fn write(&self, guard: &mut Writer, after: Option<Checkpoint>) -> Result<(), SearchError> {
+        let Writer::Open { writer, saved } = guard else { return Err(SearchError::Closed) };
+        let payload = Payload::new(&self.fields.schema, after.as_ref()).encode()?;
+        let committed = writer.prepare_commit().and_then(|mut commit| {
+            commit.set_payload(&payload);
+            commit.commit()
+        });
+        match committed.and_then(|_| self.reader.reload()) {
+            Ok(()) => {
+                saved.clone_from(&after);
+                self.post(after);
+                Ok(())
+            }
+            Err(error) => {
+                *guard = Writer::Lost;
+                Err(error.into())
+            }
+        }
+    }
+
+    fn find(&self, query: &dyn EngineQuery) -> tantivy::Result<Vec<Found>> {
+        let searcher = self.reader.searcher();
+        let weight = query.weight(EnableScoring::disabled_from_searcher(&searcher))?;
+        let mut found = Vec::new();
+        for (segment, reader) in (0..).zip(searcher.segment_readers()) {
+            let mut documents = Vec::new();
+            weight.for_each_no_score(reader, &mut |block| {
+                documents.extend(block.iter().filter(|document| !reader.is_deleted(**document)));
+            })?;
+            let Some(ids) = reader.fast_fields().str(ID)? else { continue };
+            let flags = reader.fast_fields().u64(FLAGS)?;
+            for document in documents {
+                let mut id = String::new();
+                for ordinal in ids.term_ords(document) {
+                    ids.ord_to_str(ordinal, &mut id)?;
+                }
+                let stored: TantivyDocument =
+                    searcher.doc(tantivy::DocAddress::new(segment, document))?;
+                let flags = flags.first(document).unwrap_or(0);
+                found.push(self.fields.found(id, flags, &stored));
+            }
+        }
+        Ok(found)
+    }
+
+    fn query(&self, query: &Query) -> Result<Page, SearchError> {
+        let plan = Plan::new(&self.fields, query)?;
+        // Told before the snapshot is taken: it never promises more than the snapshot holds.
+        let checkpoint = self.posted();
+        let searcher = self.reader.searcher();
+        let mut forgiving = query.after.as_ref().is_some_and(|cursor| cursor.forgiving);
+        let scan = if query.text.trim().is_empty() {
+            scan(&searcher, &plan, None, query.sort)?
+        } else {
+            let words = text::wanted(&query.text);
+            let text = text::query(&self.fields, &words, forgiving);
+            let mut scanned = scan(&searcher, &plan, Some(&*text), query.sort)?;
+            if scanned.total == 0
+                && query.after.is_none()
+                && text::can_forgive(&words)
+                && !any(&searcher, &*text)?
+            {
+                forgiving = true;
+                let text = text::query(&self.fields, &words, forgiving);
+                scanned = scan(&searcher, &plan, Some(&*text), query.sort)?;
+            }
+            scanned
+        };
+        let (total, facets, hits, more) = scan.finish(&plan);
+        let items = hits.iter().map(|hit| {
+            let document: TantivyDocument = searcher.doc(hit.address)?;
+            Ok(self.fields.body(&document))
+        });
+        let items = items.collect::<tantivy::Result<_>>()?;
+        let last = if more { hits.into_iter().next_back() } else { None };
+        let next = last.map(|hit| Cursor { key: hit.key, id: hit.id, forgiving });
+        Ok(Page { items, total, facets, next, checkpoint })
+    }
+}
+
+async fn save_soon(inner: Weak<Inner>) {
+    tokio::time::sleep(SAVED_AFTER).await;
+    let Some(inner) = inner.upgrade() else { return };
+    inner.saving.store(false, Ordering::Release);
+    let saved = blocking(move || inner.save(&mut inner.lock())).await;
+    if let Err(error) = saved {
+        tracing::warn!(%error, "the checkpoint of the search index is stored later");
+    }
+}
+
+/// One pass over everything that the text matches; everything there is without a text.
+fn scan(
+    searcher: &Searcher,
+    plan: &Plan,
+    text: Option<&dyn EngineQuery>,
+    sort: Sort,
+) -> tantivy::Result<Scan> {
+    let mut scan = plan.empty();
+    let scored = text.is_some() && sort == Sort::Relevance;
+    let scoring = if scored {
+        EnableScoring::enabled_from_searcher(searcher)
+    } else {
+        EnableScoring::disabled_from_searcher(searcher)
+    };
+    let weight = text.map(|text| text.weight(scoring)).transpose()?;
+    for (segment, reader) in (0..).zip(searcher.segment_readers()) {
+        let mut pass = Pass::new(plan, segment, reader, scored)?;
+        match &weight {
+            None => reader.doc_ids_alive().for_each(|document| pass.visit(document, 0.0)),
+            Some(weight) if scored => weight.for_each(reader, &mut |document, score| {
+                if !reader.is_deleted(document) {
+                    pass.visit(document, score);
+                }
+            })?,
+            Some(weight) => weight.for_each_no_score(reader, &mut |block| {
+                for document in block.iter().copied() {
+                    if !reader.is_deleted(document) {
+                        pass.visit(document, 0.0);
+                    }
+                }
+            })?,
+        }
+        pass.finish(&mut scan)?;
+    }
+    Ok(scan)
+}
+
+/// Whether any document matches at all.
+fn any(searcher: &Searcher, text: &dyn EngineQuery) -> tantivy::Result<bool> {
+    text.count(searcher).map(|count| count > 0)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, SearchError> + Send + 'static,
+) -> Result<T, SearchError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(SearchError::Unavailable(error.to_string())),
+    }
+}
+
+impl From<TantivyError> for SearchError {
+    fn from(error: TantivyError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<io::Error> for SearchError {
+    fn from(error: io::Error) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}

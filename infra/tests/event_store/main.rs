@@ -1,0 +1,7 @@
+//! What every event store owes its callers (`contract`), and what is SQLite's own.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod contract;
+mod sqlite;
+mod sqlite_faults;
+mod support;

@@ -1,0 +1,166 @@
+//! The key store: sealing, forgetting, several processes, files that are not ours.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
+
+use event_schemas::StreamName;
+use futures::future::join_all;
+use infra::keys::{KeyStore, KeysError, associated_data};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+const PLAIN: &[u8] = br#"{"name":"Ada","email":"ada@example.com"}"#;
+
+async fn make() -> (KeyStore, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    (KeyStore::open_sqlite(file(folder.path())).await.unwrap(), folder)
+}
+
+fn file(folder: &Path) -> PathBuf {
+    folder.join("keys.sqlite")
+}
+
+#[tokio::test]
+async fn what_is_sealed_opens_and_is_never_the_same_twice() {
+    let (keys, _folder) = make().await;
+    let sealed = keys.seal("u1", b"here", PLAIN).await.unwrap();
+    assert_ne!(sealed, keys.seal("u1", b"here", PLAIN).await.unwrap());
+    assert_eq!(keys.unseal("u1", b"here", &sealed).await.unwrap().as_deref(), Some(PLAIN));
+    let empty = keys.seal("u1", b"", b"").await.unwrap();
+    assert_eq!(keys.unseal("u1", b"", &empty).await.unwrap().as_deref(), Some(&b""[..]));
+}
+
+#[tokio::test]
+async fn it_opens_nowhere_else_and_unchanged_only() {
+    let (keys, _folder) = make().await;
+    let (stream, id) = (StreamName::new("user", "u1"), Uuid::new_v4());
+    let here = associated_data(&stream, id);
+    let sealed = keys.seal("u1", &here, PLAIN).await.unwrap();
+    keys.seal("u2", &here, PLAIN).await.unwrap();
+    let elsewhere = [
+        associated_data(&StreamName::new("user", "u2"), id),
+        associated_data(&stream, Uuid::nil()),
+    ];
+    for place in elsewhere {
+        assert!(matches!(keys.unseal("u1", &place, &sealed).await, Err(KeysError::Invalid)));
+    }
+    assert!(matches!(keys.unseal("u2", &here, &sealed).await, Err(KeysError::Invalid)));
+    let mut changed = sealed.clone().into_bytes();
+    changed[20] ^= 1;
+    for text in
+        [String::from_utf8(changed).unwrap(), "%".to_owned(), "AAAA".to_owned(), String::new()]
+    {
+        assert!(matches!(keys.unseal("u1", &here, &text).await, Err(KeysError::Invalid)), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_destroyed_key_is_gone_for_ever() {
+    let (keys, folder) = make().await;
+    let sealed = keys.seal("u1", b"", PLAIN).await.unwrap();
+    assert_eq!(keys.unseal("nobody", b"", &sealed).await.unwrap(), None);
+    keys.destroy("u1").await.unwrap();
+    keys.destroy("u1").await.unwrap();
+    keys.destroy("never sealed").await.unwrap();
+    for keys in [keys, KeyStore::open_sqlite(file(folder.path())).await.unwrap()] {
+        assert_eq!(keys.unseal("u1", b"", &sealed).await.unwrap(), None);
+        for person in ["u1", "never sealed"] {
+            let refused = keys.seal(person, b"", PLAIN).await;
+            assert!(matches!(refused, Err(KeysError::Destroyed)));
+        }
+        keys.seal("u2", b"", PLAIN).await.unwrap();
+    }
+}
+
+/// The bytes of a destroyed key stand in none of the files.
+#[tokio::test]
+async fn a_destroyed_key_leaves_no_trace() {
+    let (keys, folder) = make().await;
+    keys.seal("u1", b"", PLAIN).await.unwrap();
+    let connection = rusqlite::Connection::open(file(folder.path())).unwrap();
+    let select = "SELECT key FROM persons WHERE person = 'u1'";
+    let key: Vec<u8> = connection.query_row(select, [], |row| row.get(0)).unwrap();
+    drop(connection);
+    let holds_key = || {
+        fs::read_dir(folder.path()).unwrap().any(|entry| {
+            fs::read(entry.unwrap().path()).unwrap().windows(key.len()).any(|bytes| bytes == key)
+        })
+    };
+    assert!(holds_key());
+    keys.destroy("u1").await.unwrap();
+    assert!(!holds_key());
+}
+
+#[tokio::test]
+async fn hashes_depend_on_secret_purpose_and_data() {
+    let (keys, folder) = make().await;
+    let (other, _other) = make().await;
+    let hash = keys.keyed_hash("email", b"ada@example.com");
+    assert_eq!(hash, keys.keyed_hash("email", b"ada@example.com"));
+    assert_ne!(hash, keys.keyed_hash("email", b"ada@example.org"));
+    assert_ne!(keys.keyed_hash("ab", b"c"), keys.keyed_hash("a", b"bc"));
+    assert_ne!(hash, other.keyed_hash("email", b"ada@example.com"));
+    assert_ne!(keys.fingerprint(), other.fingerprint());
+    let again = KeyStore::open_sqlite(file(folder.path())).await.unwrap();
+    assert_eq!(again.fingerprint(), keys.fingerprint());
+    assert_eq!(again.keyed_hash("email", b"ada@example.com"), hash);
+    assert_eq!(keys.fingerprint().len(), 16);
+    assert!(!format!("{keys:?}").contains("secret"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_may_open_it_and_agree_on_every_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores: Vec<KeyStore> =
+        join_all((0..4).map(|_| KeyStore::open_sqlite(file(folder.path()))))
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+    for n in 0..20 {
+        let person = format!("u{n}");
+        let sealed = join_all(stores.iter().map(|keys| keys.seal(&person, b"", PLAIN))).await;
+        for sealed in sealed {
+            let sealed = sealed.unwrap();
+            for keys in &stores {
+                let plain = keys.unseal(&person, b"", &sealed).await.unwrap();
+                assert_eq!(plain.as_deref(), Some(PLAIN));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn its_files_are_its_owners_alone() {
+    let (keys, folder) = make().await;
+    keys.seal("u1", b"", PLAIN).await.unwrap();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_key_store_is_refused_and_left_alone() {
+    let (keys, folder) = make().await;
+    drop(keys);
+    let open = || KeyStore::open_sqlite(file(folder.path()));
+    let connection = rusqlite::Connection::open(file(folder.path())).unwrap();
+    connection.pragma_update(None, "user_version", 2).unwrap();
+    assert!(matches!(open().await, Err(KeysError::NewerVersion { found: 2, known: 1 })));
+    connection.pragma_update(None, "application_id", 7).unwrap();
+    assert!(matches!(open().await, Err(KeysError::NotAKeyStore(_))));
+    drop(connection);
+    let notes = "these are my notes, not a database, and they are long enough to be one";
+    fs::write(file(folder.path()), notes).unwrap();
+    assert!(matches!(open().await, Err(KeysError::NotAKeyStore(_))));
+    assert_eq!(fs::read_to_string(file(folder.path())).unwrap(), notes);
+    let nowhere = KeyStore::open_sqlite(folder.path().join("no/such/folder")).await;
+    assert!(matches!(nowhere, Err(KeysError::Io { .. })));
+    let a_folder = KeyStore::open_sqlite(folder.path()).await;
+    assert!(matches!(a_folder, Err(KeysError::Io { .. })));
+}
