@@ -1,0 +1,58 @@
+use axum::{
+    extract::{Path, Request, State},
+    response::Response,
+};
+use domain::{order::MAX_QUANTITY, stock};
+use infra::http::{Caller, Problem};
+use serde::Serialize;
+
+use super::change_stock::{StockAfter, StockError, answer, change_stock, problem};
+use crate::{
+    Commands,
+    context::Context,
+    http::{JSON, read},
+};
+
+/// A correction of what is on hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AdjustStock {
+    /// By how much, not 0, within +-(2^31 - 1).
+    pub delta: i64,
+    /// Why.
+    pub reason: String,
+}
+
+/// Corrects the stock of a sku that a product has.
+///
+/// # Errors
+/// [`StockError`]
+pub async fn adjust_stock(
+    commands: &Commands,
+    sku: &str,
+    asked: AdjustStock,
+    context: Context,
+) -> Result<StockAfter, StockError> {
+    let command = stock::Command::Adjust { delta: asked.delta, reason: asked.reason };
+    change_stock(commands, sku, command, context).await
+}
+
+/// `POST /v1/stock/{sku}/adjustments`
+pub(crate) async fn route(
+    State(commands): State<Commands>,
+    Path(sku): Path<String>,
+    caller: Caller,
+    request: Request,
+) -> Result<Response, Problem> {
+    let mut incoming = read(caller, request, JSON).await?;
+    let asked = incoming.parse(|fields, _| {
+        let delta = fields.integer("delta", -MAX_QUANTITY..=MAX_QUANTITY);
+        if delta == Some(0) {
+            fields.fault("delta", "must not be 0: nothing would change");
+        }
+        let reason = fields.text("reason", 1..=200);
+        Some(AdjustStock { delta: delta?, reason: reason? })
+    })?;
+    let (context, _entered) = incoming.enter(&commands, &asked)?;
+    let adjusted = adjust_stock(&commands, &sku, asked, context).await;
+    answer(adjusted.map_err(|error| problem(error, "delta"))?)
+}

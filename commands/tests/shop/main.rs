@@ -1,0 +1,10 @@
+//! The command side over HTTP, on a real embedded store in a temporary folder.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod orders;
+mod products;
+mod stock;
+mod support;
+mod users;
+mod watch;
