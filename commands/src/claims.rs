@@ -36,7 +36,8 @@ pub enum NotClaimed {
 
 impl Commands {
     /// Claims skus for a product under the command's id. If one is taken, the claims that this
-    /// command made are given back.
+    /// command made are given back, and the command can never be done. If an engine was in the
+    /// way they are not: the same command sent again goes on with them.
     ///
     /// # Errors
     /// [`NotClaimed`] with the first sku that is taken.
@@ -51,14 +52,17 @@ impl Commands {
             return Err(NotClaimed::Taken((*taken).to_owned()));
         }
         let claims = join_all(skus.iter().map(|sku| self.claim_sku(product_id, sku, context)));
-        let refused = claims.await.into_iter().find_map(Result::err);
-        match refused {
-            None => Ok(()),
-            Some(refused) => {
-                self.give_back(product_id, skus, context).await?;
-                Err(refused)
+        let mut taken = None;
+        for claim in claims.await {
+            match claim {
+                Ok(()) => {}
+                Err(NotClaimed::Taken(sku)) => taken = taken.or(Some(sku)),
+                Err(failed @ NotClaimed::Failed(_)) => return Err(failed),
             }
         }
+        let Some(sku) = taken else { return Ok(()) };
+        self.give_back(product_id, skus, context).await?;
+        Err(NotClaimed::Taken(sku))
     }
 
     /// Gives back the claims of a command that will not be done. The product's stream is told

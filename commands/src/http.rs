@@ -1,6 +1,6 @@
 //! What the routes have in common: who asks for what under which key, and how it is answered.
 
-use std::time::Duration;
+use std::{panic::resume_unwind, time::Duration};
 
 use axum::{
     body::Body,
@@ -238,20 +238,28 @@ impl IntoResponse for Answer {
 #[derive(Clone, Copy)]
 pub(crate) struct LoggedAt(pub(crate) Option<Position>);
 
-/// Gives every answer to a command its `Daybook-Position`, and holds it until that is posted if
-/// `Prefer: wait` asks for it.
+/// Carries a command out to its end, also if the caller goes away: until then its key is in flight.
+/// Gives every answer its `Daybook-Position`, and holds what was answered from the log until that
+/// is posted if `Prefer: wait` asks for it.
 pub(crate) async fn position(
     State(commands): State<Commands>,
     request: Request,
     next: Next,
 ) -> Response {
     let wait = prefer_wait(request.headers(), &mut Faults::new());
-    let mut response = next.run(request).await;
-    let known = response.extensions_mut().remove::<LoggedAt>().and_then(|at| at.0);
+    let mut response = match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(ended) => return Problem::internal(ended).into_response(),
+        },
+    };
+    let logged = response.extensions_mut().remove::<LoggedAt>();
+    let known = logged.and_then(|at| at.0);
     let Ok(at) = commands.log_position(known).await else { return response };
     response.headers_mut().insert(&POSITION, position_header(&at));
     if let (Some(wait), Some(posted)) = (wait, &commands.0.settings.posted) {
-        if response.status().is_success() && wait > Duration::ZERO {
+        if logged.is_some() && wait > Duration::ZERO {
             posted(at.position, wait).await;
         }
         response.headers_mut().insert(&PREFERENCE_APPLIED, preference_applied(wait));

@@ -12,6 +12,7 @@ mod executor;
 mod generations;
 mod http;
 mod idempotency;
+mod openapi;
 mod outcome;
 mod problems;
 pub mod routes;
@@ -36,6 +37,7 @@ pub use catalogue::{Catalogue, CatalogueError, Offer};
 pub use context::{Context, Origin};
 pub use executor::Failure;
 pub use idempotency::{command_id, request_hash};
+pub use openapi::openapi;
 pub use problems::KINDS;
 pub use routes::router;
 

@@ -1,11 +1,11 @@
 //! The problems of the command side, as people read them, and what leads to each.
 
 use infra::http::{
-    CHANGED_MEANWHILE, IDEMPOTENCY_KEY_REUSED, OUTCOME_UNKNOWN, OVERLOADED, Problem, ProblemKind,
-    STORAGE_FULL, TOO_LARGE, UNAVAILABLE,
+    At, CHANGED_MEANWHILE, Fault, IDEMPOTENCY_KEY_REUSED, OUTCOME_UNKNOWN, OVERLOADED, Problem,
+    ProblemKind, STORAGE_FULL, TOO_LARGE, UNAVAILABLE,
 };
 
-use crate::executor::Failure;
+use crate::{executor::Failure, http::at_pointer};
 
 macro_rules! kinds {
     ($($name:ident = $slug:literal $status:literal $title:literal $explanation:literal;)*) => {
@@ -82,17 +82,18 @@ pub(crate) fn failed(failure: &Failure) -> Problem {
         Failure::TooLarge { size } => Problem::new(
             &TOO_LARGE,
             format!("What would be recorded has {size} bytes; at most 524288 can be kept. Send less at once."),
-        ),
+        )
+        .errors([at_pointer("#".to_owned(), "send less at once")]),
         Failure::Unreadable(reason) => Problem::internal(reason),
     }
 }
 
 /// The same key came with another payload.
 pub(crate) fn key_reused() -> Problem {
-    Problem::new(
-        &IDEMPOTENCY_KEY_REUSED,
-        "This Idempotency-Key came with another body before. Use a new key for a new request.",
-    )
+    let detail =
+        "This Idempotency-Key came with another body before. Use a new key for a new request.";
+    let at = At::Header("Idempotency-Key");
+    Problem::new(&IDEMPOTENCY_KEY_REUSED, detail).errors([Fault { detail: detail.to_owned(), at }])
 }
 
 /// `If-Match` does not hold.

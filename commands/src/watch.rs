@@ -110,9 +110,11 @@ pub(crate) async fn run(commands: Commands, mut stop: Receiver<bool>) {
         tokio::select! {
             biased;
             () = stopped(&mut stop) => break,
+            // Before the log: a shop that is never idle has orphans too.
+            () = due => watch.act(&commands).await,
             page = subscription.next() => match page {
                 Ok(page) => {
-                    live = page.at_end;
+                    live |= page.at_end;
                     unsaved += page.events.len();
                     if let Err(reason) = watch.fold(&commands, &page) {
                         tracing::error!(reason, "the reservation watch stopped");
@@ -125,7 +127,6 @@ pub(crate) async fn run(commands: Commands, mut stop: Receiver<bool>) {
                     tokio::time::sleep(RETRY).await;
                 }
             },
-            () = due => watch.act(&commands).await,
         }
         if unsaved >= SNAPSHOT_EVENTS {
             unsaved = 0;

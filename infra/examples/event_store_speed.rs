@@ -1,6 +1,6 @@
 //! Measures the embedded event store: `cargo run --release -p infra --example event_store_speed
 //! FOLDER`. The folder is made, and has to be on the disk that is to be measured.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use std::time::{Duration, Instant};
 

@@ -177,9 +177,9 @@ async fn a_generation_is_seen_once_it_is_installed() {
     assert_eq!(query(&models, count, &[]).await, [Row(vec![3.into()])]);
     add_one(&mut building, 3).await;
     assert_eq!(query(&models, count, &[]).await, [Row(vec![4.into()])]);
-    let plan =
-        query(&models, "EXPLAIN QUERY PLAN SELECT id FROM notes WHERE size = ?", &[1.into()]);
-    assert!(format!("{:?}", plan.await).contains("notes_by_size"));
+    let plan = "EXPLAIN QUERY PLAN SELECT id FROM notes WHERE size = ?";
+    let plan = query(&models, plan, &[1.into()]).await;
+    assert!(format!("{plan:?}").contains("notes_by_size"), "{plan:?}");
     drop(building);
     let names = || std::fs::read_dir(dir.path().join("models")).unwrap();
     let left: Vec<_> = names().map(|entry| entry.unwrap().file_name()).collect();

@@ -1,1 +1,57 @@
-//! query-api
+//! Queries: HTTP in, rows out. One file a query. Nothing here writes.
+
+pub mod answers;
+mod ask;
+mod docs;
+mod events;
+mod health;
+mod list;
+mod openapi;
+mod orders;
+mod posted;
+mod problems;
+mod process;
+mod products;
+mod projections;
+mod reports;
+mod state;
+mod stock;
+mod users;
+
+use axum::{Router, routing::get};
+use infra::http::ProblemKind;
+
+pub use health::{Check, Health, HealthStatus};
+pub use openapi::openapi;
+pub use reports::sales::REPORT_TOO_LARGE;
+pub use state::{HealthCheck, QueryParts, QueryState};
+
+/// The kinds of problem that only queries have.
+pub static KINDS: &[&ProblemKind] = &[&REPORT_TOO_LARGE];
+
+/// Every query.
+pub fn router(state: QueryState) -> Router {
+    Router::new()
+        .route("/v1/orders", get(orders::list::list))
+        .route("/v1/orders/{id}", get(orders::one::order))
+        .route("/v1/orders/{id}/history", get(orders::history::history))
+        .route("/v1/stock", get(stock::list::list))
+        .route("/v1/stock/{sku}", get(stock::one::stock))
+        .route("/v1/products", get(products::list::list))
+        .route("/v1/products/search", get(products::search::search))
+        .route("/v1/products/{id}", get(products::one::product))
+        .route("/v1/users", get(users::list::list))
+        .route("/v1/users/{id}", get(users::one::user))
+        .route("/v1/users/{id}/summary", get(users::summary::summary))
+        .route("/v1/reports/sales", get(reports::sales::sales))
+        .route("/v1/events", get(events::events))
+        .route("/v1/projections", get(projections::projections))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(process::metrics))
+        .route("/openapi.json", get(process::openapi))
+        .route("/docs", get(docs::docs))
+        .route("/problems/{name}", get(problems::problem))
+        .route("/", get(process::root))
+        .with_state(state)
+}

@@ -6,8 +6,9 @@ use infra::event_store::{AppendError, Appended};
 use super::{Attempt, Engines, ExecuteError, Executed, Failure, Loaded, Message, loaded::load};
 use crate::aggregate::Aggregate;
 
-/// One append is cut below this many bytes.
-const APPEND_BYTES: usize = 768 * 1024;
+/// One append takes no further command from this many bytes on: it stays below 768 KiB, as an
+/// event has at most 512.
+const APPEND_BYTES: usize = 256 * 1024;
 /// How often an append whose outcome is unknown is sent again.
 const RETRIES: usize = 5;
 /// How often a command is decided again because another node wrote.
@@ -92,7 +93,9 @@ async fn attempt<A: Aggregate>(
             }
         }
         reply(decided, None);
-        *loaded = Some(current);
+        // A stream that was not there is not remembered: an order's first event is appended by
+        // whoever places it.
+        *loaded = current.revision().is_some().then_some(current);
         return Ok(());
     }
     match append(engines, stream, expected, events).await {

@@ -7,6 +7,8 @@ mod attempt;
 mod batch;
 mod loaded;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::VecDeque,
@@ -223,8 +225,10 @@ impl<A: Aggregate> Executor<A> {
     }
 }
 
+/// Whether anybody but the cache has the mailbox: its task, or somebody about to put a command
+/// into it. (It is handed out under the cache's lock only.) There must never be two of one stream.
 fn is_busy<A: Aggregate>(mailbox: &Arc<Mailbox<A>>) -> bool {
-    lock(&mailbox.queue).running
+    Arc::strong_count(mailbox) > 1
 }
 
 /// Nothing that these locks guard is left half done by a panic: they are held for pushes and swaps.

@@ -5,15 +5,21 @@ use axum::{
 use domain::product;
 use event_schemas::Variant;
 use http::StatusCode;
-use infra::http::{Caller, Problem};
+use infra::http::{Caller, Problem, ProblemKind, UNPROCESSABLE};
 
-use super::create_product::{ProductAfter, ProductError, after, answer, before, problem, variant};
+use super::create_product::{
+    ProductAfter, ProductError, VariantBody, after, answer, before, problem, variant,
+};
 use crate::{
     Commands,
     context::Context,
     executor::ExecuteError,
     http::{JSON, read},
+    problems::{CLAIM_LOST, SKU_TAKEN},
 };
+
+/// What it may be refused with.
+pub(crate) static PROBLEMS: &[&ProblemKind] = &[&SKU_TAKEN, &CLAIM_LOST, &UNPROCESSABLE];
 
 /// Claims the sku, then adds the variant.
 ///
@@ -45,7 +51,19 @@ pub async fn add_variant(
     }
 }
 
-/// `POST /v1/products/{id}/variants`
+/// Add a variant to a product
+#[utoipa::path(
+    post, path = "/v1/products/{id}/variants", tag = "products", operation_id = "add_variant",
+    params(("id" = String, Path, description = "The product's id")),
+    request_body(content = VariantBody, description = "The variant", example = json!({
+        "sku": "mug-blue", "title": "Blue, 300 ml", "price": { "amount": 1199, "currency": "USD" }
+    })),
+    responses(
+        (status = 201, description = "The whole product", body = ref("#/components/schemas/Product"),
+            headers(("Location" = String, description = "Where it is to be found"),
+                ("ETag" = String, description = "Its revision, quoted: what If-Match compares with"))),
+    )
+)]
 pub(crate) async fn route(
     State(commands): State<Commands>,
     Path(id): Path<String>,

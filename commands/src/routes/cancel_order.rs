@@ -5,6 +5,7 @@ use axum::{
 use domain::order;
 use infra::http::{Caller, Problem};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::change_order::{OrderAfter, OrderError, answer, change_order, problem};
 use crate::{
@@ -14,9 +15,10 @@ use crate::{
 };
 
 /// Why an order is called off.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct CancelOrder {
     /// Why.
+    #[schema(min_length = 1, max_length = 200)]
     pub reason: String,
 }
 
@@ -34,7 +36,17 @@ pub async fn cancel_order(
     change_order(commands, id, command, context).await
 }
 
-/// `POST /v1/orders/{id}/cancellation`
+/// Cancel a placed order
+///
+/// What it held can be ordered again.
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/cancellation", tag = "orders", operation_id = "cancel_order",
+    params(("id" = String, Path, description = "The order's id")),
+    request_body(content = CancelOrder, description = "Why", example = json!({ "reason": "ordered by mistake" })),
+    responses(
+        (status = 200, description = "The whole order", body = ref("#/components/schemas/Order")),
+    )
+)]
 pub(crate) async fn route(
     State(commands): State<Commands>,
     Path(id): Path<String>,

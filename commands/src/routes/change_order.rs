@@ -9,7 +9,7 @@ use event_schemas::{
     Decoded, Event, OrderEvent, Position, Revision, StreamName, resource::OrderResource,
 };
 use http::StatusCode;
-use infra::http::Problem;
+use infra::http::{Problem, ProblemKind};
 use thiserror::Error;
 
 use crate::{
@@ -20,6 +20,9 @@ use crate::{
     problems::{ORDER_STATE, failed, key_reused, unexpected},
     streams,
 };
+
+/// What cancellation, dispatch and delivery may be refused with.
+pub(crate) static PROBLEMS: &[&ProblemKind] = &[&ORDER_STATE];
 
 /// An order after a command.
 #[derive(Clone, Debug)]

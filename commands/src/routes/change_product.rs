@@ -7,9 +7,11 @@ use axum::{
 use domain::product::{self, AttributesPatch, Change};
 use http::StatusCode;
 use infra::http::{
-    Caller, EntityTags, Faults, Fields, Json, Problem, if_match, member_pointer, text_of,
+    CHANGED_MEANWHILE, Caller, EntityTags, Faults, Fields, Json, Problem, ProblemKind,
+    UNPROCESSABLE, if_match, member_pointer, text_of,
 };
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::create_product::{
     ProductAfter, ProductError, after, answer, attribute_name, before, problem,
@@ -32,10 +34,35 @@ pub struct ProductPatch {
     /// The category; empty takes it away.
     pub category: Option<String>,
     /// Attributes to set, and with no value to take away; `null` takes all away.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub attributes: Option<Option<BTreeMap<String, Option<String>>>>,
     /// Whether it can be ordered.
     pub on_shelf: Option<bool>,
 }
+
+/// A merge patch (RFC 7396) of a product.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ChangeProduct)]
+pub struct PatchBody {
+    #[schema(nullable = false, min_length = 1, max_length = 200)]
+    title: Option<String>,
+    /// `null` takes it away.
+    #[schema(max_length = 64)]
+    brand: Option<String>,
+    #[schema(nullable = false, min_length = 1, max_length = 64)]
+    department: Option<String>,
+    /// `null` takes it away.
+    #[schema(max_length = 64)]
+    category: Option<String>,
+    /// Sets those that have a value and takes away those that are `null`; `null` takes all away.
+    attributes: Option<BTreeMap<String, Option<String>>>,
+    /// `on_shelf` or `off_shelf`.
+    #[schema(nullable = false)]
+    status: Option<String>,
+}
+
+/// What it may be refused with.
+pub(crate) static PROBLEMS: &[&ProblemKind] = &[&CHANGED_MEANWHILE, &UNPROCESSABLE];
 
 /// Changes a product. What changes nothing appends nothing.
 ///
@@ -67,7 +94,26 @@ pub async fn change_product(
     after(commands, id, executed.revision, executed.position, executed.replayed).await
 }
 
-/// `PATCH /v1/products/{id}`
+/// Change a product
+///
+/// A merge patch (RFC 7396): what it does not name stays, and what changes nothing leaves no event.
+#[utoipa::path(
+    patch, path = "/v1/products/{id}", tag = "products", operation_id = "change_product",
+    params(
+        ("id" = String, Path, description = "The product's id"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the product must still have, quoted", example = "*"),
+    ),
+    request_body(description = "The changes", content(
+        (PatchBody = "application/merge-patch+json", example = json!({
+            "title": "Big mug", "brand": null, "attributes": { "package_size": null, "colour": "red" }
+        })),
+        (PatchBody = "application/json", example = json!({ "status": "off_shelf" })),
+    )),
+    responses(
+        (status = 200, description = "The whole product", body = ref("#/components/schemas/Product"),
+            headers(("ETag" = String, description = "Its revision, quoted: what If-Match compares with"))),
+    )
+)]
 pub(crate) async fn route(
     State(commands): State<Commands>,
     Path(id): Path<String>,

@@ -8,11 +8,16 @@ use domain::{
     Decider,
     product::{self, MAX_ATTRIBUTES, Product},
 };
-use event_schemas::{Event, Position, Revision, StreamName, Variant, resource::ProductResource};
+use event_schemas::{
+    Event, Money, Position, Revision, StreamName, Variant, resource::ProductResource,
+};
 use http::StatusCode;
-use infra::http::{Caller, Faults, Fields, Json, Problem, member_pointer, text_of};
+use infra::http::{
+    Caller, Faults, Fields, Json, Problem, ProblemKind, UNPROCESSABLE, member_pointer, text_of,
+};
 use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::{
     Commands,
@@ -21,6 +26,7 @@ use crate::{
     doubled,
     executor::{ExecuteError, Failure},
     http::{Answer, JSON, price, read},
+    openapi::money,
     problems::{ALREADY_EXISTS, CLAIM_LOST, SKU_TAKEN, changed, failed, key_reused, unexpected},
     streams,
 };
@@ -48,6 +54,47 @@ pub struct NewProduct {
     /// What can be ordered; may be none yet.
     pub variants: Vec<Variant>,
 }
+
+/// A product to be made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CreateProduct)]
+pub struct ProductBody {
+    /// Neither `search` nor `live`.
+    #[schema(pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$")]
+    id: String,
+    #[schema(min_length = 1, max_length = 200)]
+    title: String,
+    #[schema(max_length = 64)]
+    brand: Option<String>,
+    #[schema(min_length = 1, max_length = 64)]
+    department: String,
+    #[schema(max_length = 64)]
+    category: Option<String>,
+    /// Further facts by name: at most 32, names of 1 to 64 characters, values of at most 200.
+    attributes: Option<BTreeMap<String, String>>,
+    /// `on_shelf`, which it is unless given, or `off_shelf`.
+    status: Option<String>,
+    #[schema(max_items = 1000)]
+    variants: Vec<VariantBody>,
+}
+
+/// A variant to be made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AddVariant)]
+pub struct VariantBody {
+    /// Neither `search` nor `live`.
+    #[schema(pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$")]
+    sku: String,
+    #[schema(max_length = 200)]
+    title: Option<String>,
+    /// 0 or more.
+    #[schema(schema_with = money)]
+    price: Money,
+}
+
+/// What making a product may be refused with.
+pub(crate) static PROBLEMS: &[&ProblemKind] =
+    &[&ALREADY_EXISTS, &SKU_TAKEN, &CLAIM_LOST, &UNPROCESSABLE];
 
 /// A product after a command.
 #[derive(Clone, Debug)]
@@ -191,7 +238,24 @@ pub(crate) async fn after(
     Ok(ProductAfter { product, revision, position, replayed })
 }
 
-/// `POST /v1/products`
+/// Make a product
+///
+/// Its variants can be ordered as soon as they have stock. A sku belongs to one product of the shop.
+#[utoipa::path(
+    post, path = "/v1/products", tag = "products", operation_id = "create_product",
+    request_body(content = ProductBody, description = "The product", example = json!({
+        "id": "mug", "title": "Mug", "brand": "Acme", "department": "HOME", "category": "CUPS",
+        "attributes": { "package_size": "22 LB" },
+        "variants": [{
+            "sku": "mug-red", "title": "Red, 300 ml", "price": { "amount": 1099, "currency": "USD" }
+        }]
+    })),
+    responses(
+        (status = 201, description = "The product", body = ref("#/components/schemas/Product"),
+            headers(("Location" = String, description = "Where it is to be found"),
+                ("ETag" = String, description = "Its revision, quoted: what If-Match compares with"))),
+    )
+)]
 pub(crate) async fn route(
     State(commands): State<Commands>,
     caller: Caller,

@@ -5,6 +5,7 @@ use axum::{
 use domain::order;
 use infra::http::{Caller, Problem};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::change_order::{OrderAfter, OrderError, answer, change_order, problem};
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// A delivery has nothing to say but that it happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DeliverOrder {}
 
 /// Notes that a dispatched order arrived.
@@ -32,7 +33,15 @@ pub async fn deliver_order(
     change_order(commands, id, command, context).await
 }
 
-/// `POST /v1/orders/{id}/delivery`
+/// Note that a dispatched order arrived
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/delivery", tag = "orders", operation_id = "deliver_order",
+    params(("id" = String, Path, description = "The order's id")),
+    request_body(content = DeliverOrder, description = "Nothing but an empty object", example = json!({})),
+    responses(
+        (status = 200, description = "The whole order", body = ref("#/components/schemas/Order")),
+    )
+)]
 pub(crate) async fn route(
     State(commands): State<Commands>,
     Path(id): Path<String>,

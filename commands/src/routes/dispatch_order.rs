@@ -5,6 +5,7 @@ use axum::{
 use domain::order;
 use infra::http::{Caller, Problem};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::change_order::{OrderAfter, OrderError, answer, change_order, problem};
 use crate::{
@@ -14,11 +15,13 @@ use crate::{
 };
 
 /// How an order leaves the house.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DispatchOrder {
     /// Who carries it.
+    #[schema(nullable = false, min_length = 1, max_length = 200)]
     pub carrier: Option<String>,
     /// The tracking number of the carrier.
+    #[schema(nullable = false, min_length = 1, max_length = 200)]
     pub tracking: Option<String>,
 }
 
@@ -36,7 +39,15 @@ pub async fn dispatch_order(
     change_order(commands, id, command, context).await
 }
 
-/// `POST /v1/orders/{id}/dispatch`
+/// Dispatch all of a placed order
+#[utoipa::path(
+    post, path = "/v1/orders/{id}/dispatch", tag = "orders", operation_id = "dispatch_order",
+    params(("id" = String, Path, description = "The order's id")),
+    request_body(content = DispatchOrder, description = "How; may be empty", example = json!({ "carrier": "ACME Post", "tracking": "1Z999" })),
+    responses(
+        (status = 200, description = "The whole order", body = ref("#/components/schemas/Order")),
+    )
+)]
 pub(crate) async fn route(
     State(commands): State<Commands>,
     Path(id): Path<String>,

@@ -31,25 +31,33 @@ pub mod set_price;
 use axum::{
     Router,
     middleware::from_fn_with_state,
-    routing::{patch, post, put},
+    routing::{MethodRouter, patch, post, put},
 };
 
 use crate::{Commands, http};
 
+/// Each path with what answers there.
+pub(crate) fn routes() -> [(&'static str, MethodRouter<Commands>); 11] {
+    [
+        ("/v1/products", post(create_product::route)),
+        ("/v1/products/{id}", patch(change_product::route)),
+        ("/v1/products/{id}/variants", post(add_variant::route)),
+        ("/v1/products/{id}/variants/{sku}/price", put(set_price::route)),
+        ("/v1/stock/{sku}/receipts", post(receive_stock::route)),
+        ("/v1/stock/{sku}/adjustments", post(adjust_stock::route)),
+        ("/v1/users", post(register_user::route)),
+        ("/v1/orders", post(place_order::route)),
+        ("/v1/orders/{id}/cancellation", post(cancel_order::route)),
+        ("/v1/orders/{id}/dispatch", post(dispatch_order::route)),
+        ("/v1/orders/{id}/delivery", post(deliver_order::route)),
+    ]
+}
+
 /// Every route of the command side.
 pub fn router(commands: Commands) -> Router {
-    Router::new()
-        .route("/v1/products", post(create_product::route))
-        .route("/v1/products/{id}", patch(change_product::route))
-        .route("/v1/products/{id}/variants", post(add_variant::route))
-        .route("/v1/products/{id}/variants/{sku}/price", put(set_price::route))
-        .route("/v1/stock/{sku}/receipts", post(receive_stock::route))
-        .route("/v1/stock/{sku}/adjustments", post(adjust_stock::route))
-        .route("/v1/users", post(register_user::route))
-        .route("/v1/orders", post(place_order::route))
-        .route("/v1/orders/{id}/cancellation", post(cancel_order::route))
-        .route("/v1/orders/{id}/dispatch", post(dispatch_order::route))
-        .route("/v1/orders/{id}/delivery", post(deliver_order::route))
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, route)| router.route(path, route))
         .route_layer(from_fn_with_state(commands.clone(), http::position))
         .with_state(commands)
 }

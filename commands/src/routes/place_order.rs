@@ -12,9 +12,10 @@ use event_schemas::{
     resource::{OrderLineResource, OrderResource, OrderStatus},
 };
 use http::StatusCode;
-use infra::http::{At, Caller, Fault, Faults, Fields, Problem};
+use infra::http::{At, Caller, Fault, Faults, Fields, Problem, ProblemKind, UNPROCESSABLE};
 use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use crate::{
     Commands, Offer,
@@ -22,6 +23,7 @@ use crate::{
     doubled,
     executor::Failure,
     http::{Answer, JSON, LoggedAt, at_pointer, money_of, read},
+    openapi::money,
     outcome::{NoOutcome, Outcome},
     problems::{
         INSUFFICIENT_STOCK, OFF_SHELF, ORDER_ABANDONED, PRICE_CHANGED, UNKNOWN_CUSTOMER,
@@ -31,26 +33,43 @@ use crate::{
 };
 
 /// An order as it is asked for: priced by the server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PlaceOrder {
     /// Who orders; a user.
+    #[schema(pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$")]
     pub customer_id: String,
     /// Where it is ordered.
+    #[schema(pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$")]
     pub channel: String,
     /// 1 to 1,000 lines, each sku once.
+    #[schema(min_items = 1, max_items = 1000)]
     pub lines: Vec<WantedLine>,
     /// What the customer was shown; if it costs something else, nothing is done.
+    #[schema(schema_with = money, required = false)]
     pub expected_total: Option<Money>,
 }
 
 /// What is wanted of one sku.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct WantedLine {
     /// The sku.
+    #[schema(pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$")]
     pub sku: String,
     /// Units, 1 to 2^31 - 1.
+    #[schema(minimum = 1, maximum = 2147483647)]
     pub quantity: i64,
 }
+
+/// What it may be refused with.
+pub(crate) static PROBLEMS: &[&ProblemKind] = &[
+    &INSUFFICIENT_STOCK,
+    &PRICE_CHANGED,
+    &ORDER_ABANDONED,
+    &UNKNOWN_SKU,
+    &OFF_SHELF,
+    &UNKNOWN_CUSTOMER,
+    &UNPROCESSABLE,
+];
 
 /// A placed or refused order, and whether that is an answer given before.
 #[derive(Clone, Debug)]
@@ -100,8 +119,7 @@ impl From<NoOutcome> for NotPlaced {
     }
 }
 
-/// Places an order. Its id is its command's, so a retry meets the same streams. The work goes on
-/// if the caller goes away.
+/// Places an order. Its id is its command's, so a retry meets the same streams.
 ///
 /// # Errors
 /// [`NotPlaced`]
@@ -111,13 +129,9 @@ pub async fn place_order(
     context: Context,
 ) -> Result<Settled, NotPlaced> {
     let patience = commands.0.settings.reservation_timeout / 2;
-    let commands = commands.clone();
-    let work = tokio::spawn(async move {
-        let late = || Failure::Unknown("the order took too long".to_owned());
-        let placed = tokio::time::timeout(patience, place(&commands, asked, context)).await;
-        placed.unwrap_or_else(|_| Err(late().into()))
-    });
-    work.await.unwrap_or_else(|error| Err(Failure::Unknown(error.to_string()).into()))
+    let late = || Failure::Unknown("the order took too long".to_owned());
+    let placed = tokio::time::timeout(patience, place(commands, asked, context)).await;
+    placed.unwrap_or_else(|_| Err(late().into()))
 }
 
 async fn place(
@@ -243,7 +257,20 @@ impl Commands {
     }
 }
 
-/// `POST /v1/orders`
+/// Place an order
+///
+/// The server prices it, holds every line, and places it, or refuses it as a whole.
+#[utoipa::path(
+    post, path = "/v1/orders", tag = "orders", operation_id = "place_order",
+    request_body(content = PlaceOrder, description = "The order", example = json!({
+        "customer_id": "u1", "channel": "web", "lines": [{ "sku": "mug-red", "quantity": 2 }],
+        "expected_total": { "amount": 2198, "currency": "USD" }
+    })),
+    responses(
+        (status = 201, description = "The order", body = ref("#/components/schemas/Order"),
+            headers(("Location" = String, description = "Where it is to be found"))),
+    )
+)]
 pub(crate) async fn route(
     State(commands): State<Commands>,
     caller: Caller,

@@ -3,8 +3,9 @@ use axum::{
     response::Response,
 };
 use domain::{order::MAX_QUANTITY, stock};
-use infra::http::{Caller, Problem};
+use infra::http::{Caller, Problem, ProblemKind, UNPROCESSABLE};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::change_stock::{StockAfter, StockError, answer, change_stock, problem};
 use crate::{
@@ -14,13 +15,18 @@ use crate::{
 };
 
 /// Units that came in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ReceiveStock {
     /// How many, 1 to 2^31 - 1.
+    #[schema(minimum = 1, maximum = 2147483647)]
     pub quantity: i64,
     /// The batch that an import names: it is received once.
+    #[schema(ignore)]
     pub batch: Option<String>,
 }
+
+/// What it may be refused with.
+pub(crate) static PROBLEMS: &[&ProblemKind] = &[&UNPROCESSABLE];
 
 /// Receives units of a sku that a product has.
 ///
@@ -36,7 +42,16 @@ pub async fn receive_stock(
     change_stock(commands, sku, command, context).await
 }
 
-/// `POST /v1/stock/{sku}/receipts`
+/// Receive units of a sku
+#[utoipa::path(
+    post, path = "/v1/stock/{sku}/receipts", tag = "stock", operation_id = "receive_stock",
+    params(("sku" = String, Path, description = "A sku that a product has")),
+    request_body(content = ReceiveStock, description = "How many", example = json!({ "quantity": 20 })),
+    responses(
+        (status = 201, description = "The sku's numbers", body = ref("#/components/schemas/Stock"),
+            headers(("Location" = String, description = "Where it is to be found"))),
+    )
+)]
 pub(crate) async fn route(
     State(commands): State<Commands>,
     Path(sku): Path<String>,

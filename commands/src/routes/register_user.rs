@@ -11,11 +11,12 @@ use event_schemas::{
 };
 use http::StatusCode;
 use infra::{
-    http::{Caller, Problem},
+    http::{Caller, Problem, ProblemKind},
     keys::associated_data,
 };
 use serde::Serialize;
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use super::create_product::RESERVED;
 use crate::{
@@ -36,6 +37,29 @@ pub struct RegisterUser {
     /// Name and e-mail address; imported customers have none.
     pub personal: Option<PersonalData>,
 }
+
+/// A user to be registered.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegisterUser)]
+pub struct UserBody {
+    /// Neither `search` nor `live`; a UUID unless given.
+    #[schema(nullable = false, pattern = "^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}$")]
+    id: Option<String>,
+    personal: PersonalBody,
+}
+
+/// The personal values of a user to be registered.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RegisterPersonal)]
+pub struct PersonalBody {
+    #[schema(min_length = 1, max_length = 200)]
+    name: String,
+    #[schema(min_length = 3, max_length = 254)]
+    email: String,
+}
+
+/// What it may be refused with.
+pub(crate) static PROBLEMS: &[&ProblemKind] = &[&ALREADY_EXISTS, &EMAIL_TAKEN, &CLAIM_LOST];
 
 /// A user after registration.
 #[derive(Clone, Debug)]
@@ -180,7 +204,20 @@ impl Commands {
     }
 }
 
-/// `POST /v1/users`
+/// Register a user
+///
+/// Name and e-mail address are kept sealed. An address belongs to one user.
+#[utoipa::path(
+    post, path = "/v1/users", tag = "users", operation_id = "register_user",
+    request_body(content = UserBody, description = "The user", example = json!({
+        "id": "u1", "personal": { "name": "Ada", "email": "ada@example.com" }
+    })),
+    responses(
+        (status = 201, description = "The user", body = ref("#/components/schemas/User"),
+            headers(("Location" = String, description = "Where it is to be found"),
+                ("ETag" = String, description = "Its revision, quoted"))),
+    )
+)]
 pub(crate) async fn route(
     State(commands): State<Commands>,
     caller: Caller,

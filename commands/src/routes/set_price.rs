@@ -5,7 +5,9 @@ use axum::{
 use domain::product;
 use event_schemas::Money;
 use http::StatusCode;
-use infra::http::{Caller, EntityTags, Faults, Problem, if_match};
+use infra::http::{
+    CHANGED_MEANWHILE, Caller, EntityTags, Faults, Problem, ProblemKind, UNPROCESSABLE, if_match,
+};
 
 use super::create_product::{ProductAfter, ProductError, after, answer, before, problem};
 use crate::{
@@ -13,6 +15,9 @@ use crate::{
     context::Context,
     http::{JSON, money_of, read},
 };
+
+/// What it may be refused with.
+pub(crate) static PROBLEMS: &[&ProblemKind] = &[&CHANGED_MEANWHILE, &UNPROCESSABLE];
 
 /// Sets the price of a variant. What changes nothing appends nothing.
 ///
@@ -34,7 +39,25 @@ pub async fn set_price(
     after(commands, id, executed.revision, executed.position, executed.replayed).await
 }
 
-/// `PUT /v1/products/{id}/variants/{sku}/price`
+/// Set the price of a variant
+#[utoipa::path(
+    put, path = "/v1/products/{id}/variants/{sku}/price", tag = "products",
+    operation_id = "set_price",
+    params(
+        ("id" = String, Path, description = "The product's id"),
+        ("sku" = String, Path, description = "The variant's sku"),
+        ("If-Match" = Option<String>, Header, description = "The ETag that the product must still have, quoted", example = "*"),
+    ),
+    request_body(
+        content = ref("#/components/schemas/Money"),
+        description = "The price of one unit, 0 or more",
+        example = json!({ "amount": 999, "currency": "USD" }),
+    ),
+    responses(
+        (status = 200, description = "The whole product", body = ref("#/components/schemas/Product"),
+            headers(("ETag" = String, description = "Its revision, quoted: what If-Match compares with"))),
+    )
+)]
 pub(crate) async fn route(
     State(commands): State<Commands>,
     Path((id, sku)): Path<(String, String)>,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod openapi;
 mod orders;
 mod products;
 mod stock;

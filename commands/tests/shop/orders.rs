@@ -1,4 +1,4 @@
-use futures::future::join_all;
+use futures::{FutureExt as _, future::join_all};
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -58,6 +58,7 @@ async fn the_same_key_with_another_body_is_refused() {
     shop.order("k1", &[("mug", 2)]).await;
     let other = shop.order("k1", &[("mug", 3)]).await;
     assert_eq!((other.status.as_u16(), other.problem()), (422, "idempotency-key-reused"));
+    assert_eq!(other.places(), ["Idempotency-Key"]);
     assert_eq!(shop.stock("mug").await, (20, 2));
 }
 
@@ -288,4 +289,37 @@ async fn totals_that_overflow_are_refused() {
     assert_eq!((over.status.as_u16(), over.problem()), (422, "unprocessable"));
     assert_eq!(over.places(), ["#/lines"]);
     assert_eq!(shop.log().await.len(), events);
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_leaves_the_key_in_flight_until_the_order_is_placed() {
+    let shop = shop(20).await;
+    let gone = shop.order("k1", &[("mug", 2)]).now_or_never();
+    assert!(gone.is_none(), "the caller hung up");
+    let early = shop.order("k1", &[("mug", 2)]).await;
+    assert_eq!((early.status.as_u16(), early.problem()), (409, "idempotency-key-in-flight"));
+    shop.until("placed all the same", async || {
+        shop.types().await.contains(&"OrderPlaced".to_owned())
+    })
+    .await;
+    let again = loop {
+        let again = shop.order("k1", &[("mug", 2)]).await;
+        if again.status == StatusCode::CREATED {
+            break again;
+        }
+        assert_eq!(again.problem(), "idempotency-key-in-flight");
+    };
+    assert!(again.replayed());
+}
+
+#[tokio::test]
+async fn an_order_can_be_cancelled_that_was_asked_for_too_early() {
+    let shop = shop(20).await;
+    let id = commands::command_id(&["anonymous", "POST", "/v1/orders", "k1"]);
+    let path = format!("/v1/orders/{id}/cancellation");
+    let early = shop.post(&path, "c1", json!({ "reason": "mistake" })).await;
+    assert_eq!(early.status, StatusCode::NOT_FOUND);
+    assert_eq!(shop.order("k1", &[("mug", 2)]).await.status, StatusCode::CREATED);
+    let cancelled = shop.post(&path, "c1", json!({ "reason": "mistake" })).await;
+    assert_eq!(cancelled.body["status"], "cancelled", "{cancelled:?}");
 }

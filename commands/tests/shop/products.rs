@@ -1,5 +1,9 @@
+use bytes::Bytes;
+use event_schemas::{ExpectedRevision, NewEvent, StreamName};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+
+use uuid::Uuid;
 
 use crate::support::{Answer, Shop, usd};
 
@@ -146,4 +150,32 @@ async fn limits_name_their_field() {
     assert_eq!(shop.log().await.len(), 0);
     let most = shop.post("/v1/products", "k", with("title", json!(tea.repeat(200)))).await;
     assert_eq!(most.status, StatusCode::CREATED, "{most:?}");
+}
+
+#[tokio::test]
+async fn a_patch_that_takes_all_attributes_away_is_not_the_one_that_leaves_them() {
+    let shop = Shop::open().await;
+    shop.post("/v1/products", "k1", mug("mug", "mug-red")).await;
+    let key = [("idempotency-key", "k2")];
+    let cleared = patch(&shop, &key, json!({ "title": "Cup", "attributes": null })).await;
+    assert_eq!((cleared.status, &cleared.body["attributes"]), (StatusCode::OK, &json!({})));
+    let other = patch(&shop, &key, json!({ "title": "Cup" })).await;
+    assert_eq!(other.problem(), "idempotency-key-reused");
+}
+
+#[tokio::test]
+async fn a_failure_leaves_the_claims_for_the_same_key_to_go_on_with() {
+    let shop = Shop::open().await;
+    let garbage =
+        NewEvent::raw(Uuid::new_v4(), "StockReceived".to_owned(), Bytes::from("{"), Bytes::new());
+    let bad = StreamName::new("stock", "bad");
+    shop.store.append(bad, ExpectedRevision::NoStream, vec![garbage]).await.unwrap();
+    let mut body = mug("mug", "mug-red");
+    body["variants"][1] = json!({ "sku": "bad", "price": usd(1) });
+    let failed = shop.post("/v1/products", "k1", body).await;
+    assert_eq!(failed.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(shop.types().await, ["StockReceived", "StockIntroduced"], "nothing is given up");
+    // A claim is the command's: the same key has it, whatever its body is now.
+    let made = shop.post("/v1/products", "k1", mug("mug", "mug-red")).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{made:?}");
 }

@@ -1,5 +1,6 @@
 //! The key store: the keys of persons and the hash secret.
 
+mod open;
 mod seal;
 mod sqlite;
 

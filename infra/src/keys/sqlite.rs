@@ -1,35 +1,25 @@
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions},
     io,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use hmac::{Hmac, KeyInit, Mac};
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, ffi};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use super::seal::{Key, open_sealed, seal_with};
+use super::{
+    open::{connect, open, synced},
+    seal::{Key, open_sealed, seal_with},
+};
 
-/// "DBky": tells a Daybook key store from any other SQLite file.
-const APPLICATION_ID: i64 = 0x4442_6b79;
-/// The format written, in SQLite's `user_version`.
-const FORMAT: i64 = 1;
-/// How long a statement waits for another process.
-const BUSY: Duration = Duration::from_secs(5);
 /// How long a key is held in memory: so long can another process still use a destroyed one.
 const HELD: Duration = Duration::from_secs(5);
 /// The most keys held in memory.
 const MAX_HELD: usize = 10_000;
-
-/// A person whose `key` is NULL was forgotten: the row stays, so that no new key is ever made.
-const TABLES: &str = "
-    CREATE TABLE secret (hash_secret BLOB NOT NULL) STRICT;
-    CREATE TABLE persons (person TEXT PRIMARY KEY, key BLOB) STRICT, WITHOUT ROWID;";
 
 /// Why the key store failed.
 #[derive(Debug, Error)]
@@ -231,109 +221,12 @@ impl SqliteKeyStore {
     }
 }
 
-/// Opens the file or makes it. One process at a time does this.
-fn open(path: &Path) -> Result<(Connection, [u8; 32]), KeysError> {
-    let io_error = |error| KeysError::Io { path: path.to_owned(), error };
-    let _lock = take_lock(path).map_err(io_error)?;
-    create(path).map_err(io_error)?;
-    let (mut connection, fresh) = look(path)?;
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "secure_delete", "ON")?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    if fresh {
-        let mut secret = [0_u8; 32];
-        getrandom::fill(&mut secret)?;
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
-        transaction.execute("INSERT INTO secret (hash_secret) VALUES (?1)", [secret])?;
-        transaction.commit().map_err(synced)?;
-    }
-    let secret = connection.query_row("SELECT hash_secret FROM secret", [], |row| row.get(0))?;
-    Ok((connection, secret))
-}
-
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY)?;
-    connection.pragma_update(None, "cache_size", -512)?;
-    Ok(connection)
-}
-
-/// Opens a file that is ours, and says whether it is still empty. Leaves any other file alone.
-fn look(path: &Path) -> Result<(Connection, bool), KeysError> {
-    let look = || {
-        let connection = connect(path)?;
-        let found = connection.query_row(
-            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
-             FROM pragma_application_id, pragma_user_version",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )?;
-        Ok((connection, found))
-    };
-    match look() {
-        Ok((_, (APPLICATION_ID, found, _))) if found > FORMAT => {
-            Err(KeysError::NewerVersion { found, known: FORMAT })
-        }
-        Ok((connection, (APPLICATION_ID, ..))) => Ok((connection, false)),
-        Ok((connection, (0, 0, 0))) => Ok((connection, true)),
-        Ok(_) => Err(KeysError::NotAKeyStore(path.to_owned())),
-        Err(error)
-            if rusqlite::Error::sqlite_error_code(&error) == Some(ErrorCode::NotADatabase) =>
-        {
-            Err(KeysError::NotAKeyStore(path.to_owned()))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
 fn read(connection: &Connection, person: &str) -> rusqlite::Result<Option<PersonKey>> {
     let key: Option<Option<Key>> = connection
         .prepare_cached("SELECT key FROM persons WHERE person = ?1")?
         .query_row([person], |row| row.get(0))
         .optional()?;
     Ok(key.map(|key| key.map_or(PersonKey::Destroyed, PersonKey::Present)))
-}
-
-/// Makes an empty file that only its owner may read; SQLite gives the WAL the same mode.
-fn create(path: &Path) -> io::Result<()> {
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(file) => {
-            file.sync_all()?;
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            if std::fs::metadata(path)?.is_file() {
-                return Ok(());
-            }
-            Err(io::Error::new(io::ErrorKind::InvalidInput, "this is no file: name a file"))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn take_lock(path: &Path) -> io::Result<File> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let options =
-        OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(name)?;
-    options.lock()?;
-    Ok(options)
-}
-
-/// An error of a commit. After a failed sync a later success would prove nothing: the process
-/// ends before anything is sealed under a key that may not last.
-fn synced(error: rusqlite::Error) -> rusqlite::Error {
-    let extended = error.sqlite_error().map_or(0, |error| error.extended_code);
-    if matches!(extended, ffi::SQLITE_IOERR_FSYNC | ffi::SQLITE_IOERR_DIR_FSYNC) {
-        eprintln!("daybook: the key store's disk failed: {error}. Check it, then start again.");
-        std::process::exit(1);
-    }
-    error
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

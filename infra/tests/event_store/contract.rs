@@ -352,7 +352,10 @@ pub(crate) async fn many_appenders_leave_streams_whole(store: EventStore) {
                     };
                     match store.append(stream.clone(), expected, batch.clone()).await {
                         Err(AppendError::Conflict { .. }) => {}
-                        done => break drop(done.unwrap()),
+                        done => {
+                            done.unwrap();
+                            break;
+                        }
                     }
                 }
             }

@@ -186,7 +186,7 @@ async fn a_full_queue_answers_busy_and_takes_more_later() {
     options.queue_appends = 1;
     let store = EventStore::open_sqlite(options).await.unwrap();
     let outcomes = join_all((0..500).map(|_| append(&store, &stream, events(1)))).await;
-    assert!(outcomes.iter().any(|outcome| *outcome == Err(AppendError::Busy)));
+    assert!(outcomes.contains(&Err(AppendError::Busy)));
     let taken = outcomes.iter().filter(|outcome| outcome.is_ok()).count() as u64;
     assert_eq!(store.stream_head(&stream).await, Ok(Some(Revision(9 + taken))));
 }

@@ -61,6 +61,9 @@ async fn a_killed_store_has_all_that_it_acknowledged() {
     killed.wait().unwrap();
     last = acknowledged.max().map_or(last, |position| position.max(last));
 
+    let reader = EventStore::read_sqlite(&path).await.unwrap();
+    assert!(reader.event_count().await.unwrap() >= last);
+    reader.close().await.unwrap();
     let begun = Instant::now();
     let store = EventStore::open_sqlite(SqliteOptions::new(&path)).await.unwrap();
     let took = begun.elapsed();

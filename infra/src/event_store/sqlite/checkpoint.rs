@@ -12,7 +12,7 @@ use tokio::sync::mpsc::WeakSender;
 use super::{
     failure::{end_process, is_failed_sync},
     open::connect,
-    writer::Job,
+    queue::Job,
 };
 
 /// The thread that does it, for as long as this lives.

@@ -5,6 +5,7 @@ mod checkpoint;
 mod failure;
 mod kinds;
 mod open;
+mod queue;
 mod reader;
 mod state;
 mod writer;
@@ -18,8 +19,9 @@ use tokio::sync::OnceCell;
 
 use self::{
     open::Opened,
+    queue::WriterHandle,
     reader::{Readers, clamp},
-    writer::{Writer, WriterHandle},
+    writer::Writer,
 };
 use super::{
     AppendError, Appended, Direction, Filter, LogPage, MAX_PAGE, OpenError, ReadError, StreamPage,

@@ -7,7 +7,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
 };
@@ -21,9 +21,10 @@ use super::{
     checkpoint::{Checkpointer, Mode, checkpoint},
     clamp,
     failure::{Failure, Stage, end_process, judge},
+    queue::{Append, Job, Outcome, WriterHandle},
     state::{self, State},
 };
-use crate::event_store::{AppendError, Appended, MAX_APPEND_BYTES, OpenError, recent::Recent};
+use crate::event_store::{AppendError, Appended, OpenError, recent::Recent};
 
 /// Pages of the WAL (4 KiB each) after which they are moved into the file.
 const CHECKPOINT_PAGES: i32 = 4_096;
@@ -35,41 +36,11 @@ thread_local! {
     static WAL_PAGES: Cell<i32> = const { Cell::new(0) };
 }
 
-/// What the writer is asked to do.
-#[derive(Debug)]
-pub(super) enum Job {
-    Append(Append),
-    SetKeyFingerprint(String, oneshot::Sender<Result<(), AppendError>>),
-    /// A checkpoint beside the writer is through.
-    Checkpointed,
-    /// Tells when everything before it is done.
-    Drained(oneshot::Sender<()>),
-    Close(oneshot::Sender<Result<(), String>>),
-}
-
-#[derive(Debug)]
-pub(super) struct Append {
-    stream: StreamName,
-    expected: ExpectedRevision,
-    events: Vec<NewEvent>,
-    size: usize,
-    done: oneshot::Sender<Result<Appended, AppendError>>,
-}
-
-/// The way to the writer.
-#[derive(Debug)]
-pub(super) struct WriterHandle {
-    queue: mpsc::Sender<Job>,
-    waiting: Arc<AtomicUsize>,
-    max_waiting: usize,
-    closing: AtomicBool,
-}
-
 /// What came of one append within the transaction.
 enum Decided {
     /// Its events are in, from this revision and position on.
     Written(Revision, Position),
-    Answer(Result<Appended, AppendError>),
+    Answer(Outcome),
 }
 
 #[derive(Debug)]
@@ -90,68 +61,6 @@ pub(super) struct Writer {
     lock: File,
 }
 
-impl WriterHandle {
-    pub(super) async fn append(
-        &self,
-        stream: StreamName,
-        expected: ExpectedRevision,
-        events: Vec<NewEvent>,
-    ) -> Result<Appended, AppendError> {
-        let size = events.iter().map(NewEvent::size).sum();
-        if events.is_empty() {
-            return Err(AppendError::NoEvents);
-        }
-        if size > MAX_APPEND_BYTES {
-            return Err(AppendError::TooLarge { size });
-        }
-        if self.closing.load(Ordering::Acquire) {
-            return Err(AppendError::Closed);
-        }
-        let (done, answer) = oneshot::channel();
-        let append = Append { stream, expected, events, size, done };
-        if self.waiting.fetch_add(size, Ordering::Relaxed) + size > self.max_waiting {
-            self.waiting.fetch_sub(size, Ordering::Relaxed);
-            return Err(AppendError::Busy);
-        }
-        self.queue.try_send(Job::Append(append)).map_err(|refused| {
-            self.waiting.fetch_sub(size, Ordering::Relaxed);
-            match refused {
-                mpsc::error::TrySendError::Full(_) => AppendError::Busy,
-                mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
-            }
-        })?;
-        answer.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    pub(super) async fn set_key_fingerprint(&self, fingerprint: String) -> Result<(), AppendError> {
-        let (done, answer) = oneshot::channel();
-        let job = Job::SetKeyFingerprint(fingerprint, done);
-        self.queue.send(job).await.map_err(|_| AppendError::Closed)?;
-        answer.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    /// Takes no more appends and waits for those that it took.
-    pub(super) async fn drain(&self) {
-        self.closing.store(true, Ordering::Release);
-        let (done, drained) = oneshot::channel();
-        // A writer that is gone has nothing left to do.
-        if self.queue.send(Job::Drained(done)).await.is_ok() {
-            let _ = drained.await;
-        }
-    }
-
-    pub(super) async fn close(&self) -> Result<(), String> {
-        let (done, closed) = oneshot::channel();
-        let _ = self.queue.send(Job::Close(done)).await;
-        closed.await.unwrap_or_else(|_| Err("its writer is gone".to_owned()))
-    }
-}
-
-/// The writer thread ended (it panicked) with the append in its hands.
-fn gone() -> AppendError {
-    AppendError::Unknown("the event store's writer is gone".to_owned())
-}
-
 impl Writer {
     /// Starts the writer's thread.
     pub(super) fn start(
@@ -161,16 +70,15 @@ impl Writer {
         state: State,
         recent: Arc<Recent>,
     ) -> Result<WriterHandle, OpenError> {
-        let (sender, queue) = mpsc::channel(options.queue_appends);
-        let waiting = Arc::new(AtomicUsize::new(0));
+        let (handle, queue, waiting) = WriterHandle::new(options);
         let io_error = |error| OpenError::Io { path: options.path.clone(), error };
         let checkpointer =
-            Checkpointer::start(&options.path, sender.downgrade()).map_err(io_error)??;
+            Checkpointer::start(&options.path, handle.downgrade()).map_err(io_error)??;
         let writer = Self {
             connection,
             state,
             queue,
-            waiting: waiting.clone(),
+            waiting,
             recent,
             checkpointer,
             checkpointing: false,
@@ -184,9 +92,7 @@ impl Writer {
             .name("event-store-writer".into())
             .spawn(move || writer.run())
             .map_err(io_error)?;
-        let max_waiting = options.queue_bytes;
-        let closing = AtomicBool::new(false);
-        Ok(WriterHandle { queue: sender, waiting, max_waiting, closing })
+        Ok(handle)
     }
 
     fn run(mut self) {
@@ -256,23 +162,23 @@ impl Writer {
         let decided = match self.transaction(|writer| writer.decide_all(&group)) {
             Ok(decided) => decided,
             Err(error) => {
-                group.into_iter().for_each(|append| answer(append.done, Err(error.clone())));
+                group.into_iter().for_each(|append| append.answer(Err(error.clone())));
                 return;
             }
         };
         let mut written = Vec::with_capacity((self.state.head.0 - head.0).try_into().unwrap_or(0));
         let mut answers = Vec::with_capacity(group.len());
-        for (append, decided) in group.into_iter().zip(decided) {
-            answers.push(match decided {
-                Decided::Answer(answer) => (append.done, answer),
+        for (mut append, decided) in group.into_iter().zip(decided) {
+            let outcome = match decided {
+                Decided::Answer(outcome) => outcome,
                 Decided::Written(revision, position) => {
-                    let (done, appended) = record(append, revision, position, &mut written);
-                    (done, Ok(appended))
+                    Ok(record(&mut append, revision, position, &mut written))
                 }
-            });
+            };
+            answers.push((append, outcome));
         }
         self.recent.publish(written);
-        answers.into_iter().for_each(|(done, appended)| answer(done, appended));
+        answers.into_iter().for_each(|(append, outcome)| append.answer(outcome));
         if WAL_PAGES.get() >= CHECKPOINT_PAGES && !self.checkpointing {
             self.checkpointing = true;
             self.checkpointer.wake();
@@ -411,7 +317,7 @@ impl Writer {
         self.queue.close();
         while let Ok(job) = self.queue.try_recv() {
             if let Job::Append(append) = job {
-                answer(append.done, Err(AppendError::Closed));
+                append.answer(Err(AppendError::Closed));
             }
         }
     }
@@ -435,29 +341,21 @@ impl Writer {
     }
 }
 
-/// Makes an append's events known as what they have become.
+/// Turns an append's events into what they have become, and answers where they stand.
 fn record(
-    append: Append,
+    append: &mut Append,
     first: Revision,
     start: Position,
     written: &mut Vec<Logged>,
-) -> (oneshot::Sender<Result<Appended, AppendError>>, Appended) {
+) -> Appended {
     let mut appended = Appended { last_revision: first, position: start };
-    for (event, n) in append.events.into_iter().zip(0..) {
+    for (event, n) in mem::take(&mut append.events).into_iter().zip(0..) {
         appended =
             Appended { last_revision: Revision(first.0 + n), position: Position(start.0 + n) };
         let recorded = Recorded::written(event, append.stream.clone(), appended.last_revision);
         written.push(Logged { position: appended.position, recorded: Arc::new(recorded) });
     }
-    (append.done, appended)
-}
-
-/// A caller that stopped waiting is not told.
-fn answer(
-    done: oneshot::Sender<Result<Appended, AppendError>>,
-    appended: Result<Appended, AppendError>,
-) {
-    let _ = done.send(appended);
+    appended
 }
 
 /// Errors that the next commits meet, by SQLite's extended code.

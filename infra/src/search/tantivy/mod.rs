@@ -218,7 +218,7 @@ impl Inner {
         if found != before {
             return Err(SearchError::Moved { found });
         }
-        let Writer::Open { writer, saved } = &mut *guard else { return Err(SearchError::Closed) };
+        let Writer::Open { writer, .. } = &mut *guard else { return Err(SearchError::Closed) };
         if changes.is_empty() {
             self.post(Some(after));
             return Ok(());

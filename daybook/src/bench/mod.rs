@@ -1,0 +1,22 @@
+//! `daybook bench`: loads a running server with real HTTP and says how it did.
+
+mod check;
+mod client;
+mod constant;
+mod lag;
+mod load;
+mod orders;
+mod queries;
+mod report;
+mod shop;
+
+use crate::{cli::BenchCommand, failure::Failure};
+
+/// Runs one bench on the thread that calls: the load shares the machine with the server.
+pub(crate) async fn run(command: BenchCommand) -> Result<(), Failure> {
+    match command {
+        BenchCommand::Orders(args) => orders::run(args).await,
+        BenchCommand::Queries(args) => queries::run(args).await,
+        BenchCommand::Constant { bytes } => constant::serve(bytes).await,
+    }
+}

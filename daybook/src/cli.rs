@@ -1,0 +1,353 @@
+//! The command line, word for word as users type it.
+
+use std::{num::NonZeroU64, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A commerce backend built as a day book: every fact is written once, in order, and every
+/// ledger is posted from it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "daybook",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    after_help = "Example:\n  daybook serve --demo"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: CommonFlags,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct CommonFlags {
+    /// Say less: errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// How log lines look: text or json [default: text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+    /// The file of settings [default: ./daybook.toml, if there is one]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Open the shop: commands in, read models posted, queries answered
+    #[command(
+        after_help = "Examples:\n  daybook serve --demo\n  daybook serve --data /srv/shop --listen 127.0.0.1:9000"
+    )]
+    Serve(ServeArgs),
+    /// Take in past facts from a CSV or CSV.GZ file
+    #[command(
+        after_help = "Examples:\n  daybook import products products.csv.gz\n  zcat orders.csv.gz | daybook import orders -"
+    )]
+    Import(ImportArgs),
+    /// Measure a running server with real HTTP
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = "Example:\n  daybook bench orders --url http://127.0.0.1:8080 --clients 64 --seconds 10 --lines 3"
+    )]
+    Bench(BenchCommand),
+    /// Print events: the whole log or one stream; works beside a running server
+    #[command(
+        after_help = "Examples:\n  daybook replay --stream order-31198570044\n  daybook replay --category stock --limit 20 --format ndjson"
+    )]
+    Replay(ReplayArgs),
+    /// Empty read models and post them anew from the log; the server must be stopped
+    #[command(after_help = "Examples:\n  daybook rebuild sales\n  daybook rebuild --all")]
+    Rebuild(RebuildArgs),
+    /// Say what is there: the store, the projections, the counts; works beside a running server
+    #[command(after_help = "Example:\n  daybook status --format json")]
+    Status(StatusArgs),
+    /// Print the OpenAPI document of the HTTP interface
+    #[command(after_help = "Example:\n  daybook openapi > openapi.json")]
+    Openapi,
+    /// Print every setting and where its value came from; secrets are masked
+    #[command(after_help = "Example:\n  daybook config --listen 127.0.0.1:9000")]
+    Config(ConfigArgs),
+    /// Print a shell's completion script
+    #[command(
+        after_help = "Example:\n  daybook completion bash > ~/.local/share/bash-completion/completions/daybook"
+    )]
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where everything lies. Every option can also be set as `DAYBOOK_<NAME>`, `DAYBOOK_<NAME>_FILE`
+/// or in the file of settings.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Engines")]
+pub(crate) struct EngineFlags {
+    /// The data directory; made if there is none [default: ./daybook-data]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<String>,
+    /// The event store: sqlite:FILE [default: events.sqlite in the data directory]
+    #[arg(long, value_name = "URL")]
+    pub(crate) event_store: Option<String>,
+    /// The event feed: memory: [default: memory:]
+    #[arg(long, value_name = "URL")]
+    pub(crate) bus: Option<String>,
+    /// The read models: sqlite:DIR [default: read-models in the data directory]
+    #[arg(long, value_name = "URL")]
+    pub(crate) read_models: Option<String>,
+    /// The search index: DIR [default: search in the data directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) search: Option<String>,
+    /// The key store: sqlite:FILE [default: keys.sqlite in the data directory]
+    #[arg(long, value_name = "URL")]
+    pub(crate) keys: Option<String>,
+}
+
+/// What holds for the shop, whoever works in it.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Shop")]
+pub(crate) struct ShopFlags {
+    /// The shop's one currency, an ISO 4217 code [default: USD]
+    #[arg(long, value_name = "CODE")]
+    pub(crate) currency: Option<String>,
+    /// How long an order without an outcome may hold stock, such as 60s [default: 60s]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) reservation_timeout: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Serving")]
+pub(crate) struct HttpFlags {
+    /// The address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) listen: Option<String>,
+    /// A further host name that requests may be addressed to
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// Listen elsewhere than on loopback although nobody has to say who they are
+    #[arg(long)]
+    pub(crate) allow_anonymous: bool,
+    /// What this process does: command, relay, projector, query [default: all of them]
+    #[arg(long, value_name = "ROLE,..")]
+    pub(crate) roles: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Fill an empty data directory with a small shop, or open one filled so before
+    #[arg(long)]
+    pub(crate) demo: bool,
+    #[command(flatten)]
+    pub(crate) http: HttpFlags,
+    #[command(flatten)]
+    pub(crate) shop: ShopFlags,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+/// What an import takes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImportKind {
+    /// Products with one variant each
+    Products,
+    /// Stock that came in
+    Stock,
+    /// Orders of the past, with their own prices and times
+    Orders,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// What the file holds
+    pub(crate) kind: ImportKind,
+    /// The file, CSV or CSV.GZ; - is standard input
+    #[arg(value_name = "FILE|-")]
+    pub(crate) file: PathBuf,
+    /// The name of this delivery of stock; a batch is received once [default: opening]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) batch: Option<String>,
+    /// Where refused rows go [default: refused-KIND.csv in the data directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) refused: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) shop: ShopFlags,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EventFormat {
+    /// Columns for people
+    Table,
+    /// One JSON object a line
+    Ndjson,
+}
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people
+    Table,
+    /// One JSON document
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// One stream only, such as order-17
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["category", "from", "to"])]
+    pub(crate) stream: Option<String>,
+    /// Only streams of this category, such as stock; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) category: Vec<String>,
+    /// Only events of this type, such as OrderPlaced; may be repeated
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+    /// From this position of the log on, inclusive
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) from: Option<u64>,
+    /// Up to this position of the log, inclusive
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) to: Option<u64>,
+    /// At most so many events
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+    /// How to print them
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: EventFormat,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).args(["name", "all"]))]
+pub(crate) struct RebuildArgs {
+    /// The read model: orders, stock, products, users, sales or search
+    pub(crate) name: Option<String>,
+    /// All of them
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// How to print it
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// How to print it
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) http: HttpFlags,
+    #[command(flatten)]
+    pub(crate) shop: ShopFlags,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Place orders as fast as the clients can, or at a rate
+    #[command(
+        after_help = "Examples:\n  daybook bench orders --clients 64 --seconds 10 --lines 3\n  daybook bench orders --clients 256 --seconds 10 --hot drop\n  daybook bench orders --hot drop --stock 100 --buyers 10000 --clients 1000"
+    )]
+    Orders(BenchOrdersArgs),
+    /// Ask queries as fast as the clients can, or at a rate
+    #[command(
+        after_help = "Examples:\n  daybook bench queries --clients 64 --seconds 10 --compare\n  daybook bench queries --what search --rate 300 --seconds 10"
+    )]
+    Queries(BenchQueriesArgs),
+    /// The route that answers a constant, for --compare
+    #[command(hide = true)]
+    Constant {
+        /// The size of the answer's body in bytes
+        #[arg(long)]
+        bytes: usize,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LoadFlags {
+    /// The server
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// Connections, each with one request at a time
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) clients: u32,
+    /// How long, in seconds
+    #[arg(long, value_name = "S", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) seconds: u32,
+    /// Requests a second, on a fixed schedule; without it each client goes on as soon as it is
+    /// answered
+    #[arg(long, value_name = "R")]
+    pub(crate) rate: Option<NonZeroU64>,
+    /// How to print the figures
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchOrdersArgs {
+    #[command(flatten)]
+    pub(crate) load: LoadFlags,
+    /// Lines an order
+    #[arg(long, value_name = "L", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) lines: u32,
+    /// How many skus the lines are drawn from
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) skus: u32,
+    /// Every order is one unit of this sku, which is made if there is none
+    #[arg(long, value_name = "SKU", conflicts_with_all = ["lines", "skus"])]
+    pub(crate) hot: Option<String>,
+    /// Units that each sku receives before the load [default: more than can be sold]
+    #[arg(long, value_name = "UNITS", value_parser = clap::value_parser!(u32).range(1..=2_147_483_647))]
+    pub(crate) stock: Option<u32>,
+    /// So many buyers, all at once, each with one order, instead of a time and a rate
+    #[arg(long, value_name = "N", conflicts_with_all = ["seconds", "rate"])]
+    pub(crate) buyers: Option<NonZeroU64>,
+    /// Also measure how long it takes until an acknowledged order can be queried
+    #[arg(long)]
+    pub(crate) lag: bool,
+}
+
+/// What `bench queries` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum QueryKind {
+    /// One order by its id
+    Order,
+    /// A product search with facets
+    Search,
+    /// One sku's stock
+    Stock,
+    /// A page of a customer's orders
+    Orders,
+    /// A report: sales by day and department
+    Sales,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchQueriesArgs {
+    #[command(flatten)]
+    pub(crate) load: LoadFlags,
+    /// The query
+    #[arg(long, value_enum, default_value = "order")]
+    pub(crate) what: QueryKind,
+    /// Measure a route that answers a constant of the same size beside it, and say the ratio
+    #[arg(long)]
+    pub(crate) compare: bool,
+}

@@ -1,0 +1,161 @@
+//! Opening the engines that the settings name.
+
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
+
+use anyhow::Context;
+use infra::{
+    event_store::{EventStore, OpenError, SqliteOptions},
+    keys::KeyStore,
+    read_models::{Checkpoint, ReadModels},
+    search::{SearchError, SearchIndex},
+};
+use projections::{ProjectionState, ProjectionStatus, Projectors, Rebuild, search::SearchSink};
+
+use crate::{
+    failure::Failure,
+    settings::{EventStoreUrl, KeysUrl, ReadModelsUrl, SearchUrl, Settings},
+};
+
+/// Makes the data directory, readable by its owner only, if there is none.
+pub(crate) fn make_data_directory(path: &Path) -> Result<(), Failure> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .with_context(|| format!("the data directory {} cannot be made", path.display()))?;
+    Ok(())
+}
+
+/// Opens the event store for writing; only one process at a time can.
+pub(crate) async fn event_store(settings: &Settings) -> Result<EventStore, Failure> {
+    make_data_directory(&settings.data)?;
+    let EventStoreUrl::Sqlite(path) = &settings.event_store;
+    Ok(EventStore::open_sqlite(SqliteOptions::new(path)).await.map_err(open_failure)?)
+}
+
+/// Opens the event store for reading, also beside the process that writes it.
+pub(crate) async fn event_store_to_read(settings: &Settings) -> Result<EventStore, Failure> {
+    let EventStoreUrl::Sqlite(path) = &settings.event_store;
+    EventStore::read_sqlite(path).await.map_err(|error| match error {
+        OpenError::Missing(path) => Failure::failed(format!(
+            "there is no event store at {}; name another place with --data or --event-store, or \
+             make one with `daybook serve`",
+            path.display()
+        )),
+        error => open_failure(error),
+    })
+}
+
+fn open_failure(error: OpenError) -> Failure {
+    Failure::Failed(anyhow::Error::new(error))
+}
+
+/// Where the read models lie.
+pub(crate) fn read_models(settings: &Settings) -> ReadModels {
+    let ReadModelsUrl::Sqlite(dir) = &settings.read_models;
+    ReadModels::sqlite(dir)
+}
+
+/// Opens the search index for writing.
+pub(crate) async fn search(settings: &Settings) -> Result<SearchIndex, Failure> {
+    let SearchUrl::Tantivy(dir) = &settings.search;
+    let index = SearchIndex::open_tantivy(dir.clone(), projections::search::schema()).await;
+    Ok(index.context("the search index cannot be opened")?)
+}
+
+/// Starts the projector of the search index.
+pub(crate) fn start_search(
+    projectors: &mut Projectors,
+    index: &SearchIndex,
+    store: &EventStore,
+) -> Result<(), Failure> {
+    projectors
+        .start(SearchSink::live(index.clone(), store.id()))
+        .context("a projector cannot be started")?;
+    Ok(())
+}
+
+/// Adds the search index to a rebuild; it is to be closed afterwards.
+pub(crate) async fn add_search(
+    settings: &Settings,
+    store: &EventStore,
+    rebuild: &mut Rebuild,
+) -> Result<SearchIndex, Failure> {
+    let index = search(settings).await?;
+    rebuild
+        .add(SearchSink::anew(index.clone(), store.id()))
+        .context("no thread could be started")?;
+    Ok(index)
+}
+
+/// How the search index is doing, read beside the process that writes it.
+pub(crate) async fn search_status(
+    settings: &Settings,
+    store: &EventStore,
+) -> Result<ProjectionStatus, Failure> {
+    let SearchUrl::Tantivy(dir) = &settings.search;
+    let index = SearchIndex::read_tantivy(dir.clone(), projections::search::schema()).await;
+    let (checkpoint, error) = match index {
+        Ok(index) => (index.checkpoint(), None),
+        Err(SearchError::Missing(_)) => (None, None),
+        Err(error) => (None, Some(error.to_string())),
+    };
+    let checkpoint = checkpoint.unwrap_or_else(|| Checkpoint::start(store.id()));
+    let head = store.head().await.context("the event store cannot be read")?;
+    let (name, position) = (projections::search::NAME, checkpoint.position);
+    let state = if checkpoint.store != store.id() || position > head {
+        ProjectionState::Diverged
+    } else if position == head {
+        ProjectionState::Live
+    } else {
+        ProjectionState::CatchingUp
+    };
+    let status = ProjectionStatus::of(store, name, position, state, error).await;
+    Ok(status.context("the event store cannot be read")?)
+}
+
+/// Opens the key store that belongs to the event store; a store that has none yet is given this
+/// one.
+///
+/// # Errors
+/// [`Failure::Usage`] if it is another one: what was sealed could not be opened, and hashed names
+/// would not be found.
+pub(crate) async fn keys(settings: &Settings, store: &EventStore) -> Result<KeyStore, Failure> {
+    let KeysUrl::Sqlite(path) = &settings.keys;
+    let wanted = store.key_fingerprint().await.context("the event store's keys are unknown")?;
+    if let Some(wanted) = &wanted
+        && !path.exists()
+    {
+        return Err(foreign(settings, wanted, &format!("{} does not exist", path.display())).await);
+    }
+    let keys = KeyStore::open_sqlite(path)
+        .await
+        .with_context(|| format!("the key store {} cannot be opened", path.display()))?;
+    match wanted {
+        None => store
+            .set_key_fingerprint(keys.fingerprint())
+            .await
+            .context("the event store cannot note its key store")?,
+        Some(wanted) if wanted == keys.fingerprint() => {}
+        Some(wanted) => {
+            let found = format!("{} has {}", path.display(), keys.fingerprint());
+            return Err(foreign(settings, &wanted, &found).await);
+        }
+    }
+    Ok(keys)
+}
+
+async fn foreign(settings: &Settings, wanted: &str, found: &str) -> Failure {
+    let usual = settings.data.join("keys.sqlite");
+    let belongs = usual.exists()
+        && KeyStore::open_sqlite(&usual).await.is_ok_and(|keys| keys.fingerprint() == wanted);
+    let give = if belongs {
+        format!("give --keys sqlite:{}", usual.display())
+    } else {
+        "give --keys the one with that fingerprint, from where it lies or from its backup"
+            .to_owned()
+    };
+    Failure::usage(format!(
+        "this event store belongs to the key store with the fingerprint {wanted}, but {found}; {give}"
+    ))
+}

@@ -1,0 +1,81 @@
+//! How this process is doing, as `/health/ready` says it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use event_schemas::Timestamp;
+use infra::event_store::EventStore;
+use projections::{ProjectionState, Projectors};
+use query_api::{Check, Health, HealthStatus};
+use tokio::sync::watch;
+
+/// A store that does not answer for so long does not answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is looked at.
+pub(crate) struct Watched {
+    pub(crate) store: EventStore,
+    pub(crate) projectors: Arc<Projectors>,
+    pub(crate) draining: watch::Receiver<bool>,
+    since: Mutex<HashMap<String, (HealthStatus, Timestamp)>>,
+}
+
+impl Watched {
+    pub(crate) fn new(
+        store: EventStore,
+        projectors: Arc<Projectors>,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        Self { store, projectors, draining, since: Mutex::default() }
+    }
+
+    /// Looks at everything. A projection that has stopped leaves the process degraded: what was
+    /// posted before is still answered.
+    pub(crate) async fn look(&self) -> Health {
+        let head = tokio::time::timeout(PATIENCE, self.store.head()).await;
+        let store = match head {
+            Ok(Ok(_)) => self.check("event-store", HealthStatus::Healthy, None),
+            Ok(Err(error)) => {
+                self.check("event-store", HealthStatus::Unhealthy, Some(error.to_string()))
+            }
+            Err(_) => {
+                let detail = "it does not answer in time".to_owned();
+                self.check("event-store", HealthStatus::Unhealthy, Some(detail))
+            }
+        };
+        let mut checks = vec![store];
+        for projection in self.projectors.status().await.unwrap_or_default() {
+            let (status, detail) = match projection.state {
+                ProjectionState::Live | ProjectionState::CatchingUp
+                    if projection.error.is_none() =>
+                {
+                    (HealthStatus::Healthy, None)
+                }
+                ProjectionState::Rebuilding => {
+                    (HealthStatus::Degraded, Some("it is being posted from the start".to_owned()))
+                }
+                _ => (HealthStatus::Degraded, projection.error),
+            };
+            checks.push(self.check(&format!("projection-{}", projection.name), status, detail));
+        }
+        let worst = checks.iter().map(|check| check.status).max();
+        let status = match *self.draining.borrow() {
+            true => HealthStatus::Draining,
+            false => worst.unwrap_or(HealthStatus::Healthy),
+        };
+        Health { status, checks }
+    }
+
+    fn check(&self, name: &str, status: HealthStatus, detail: Option<String>) -> Check {
+        let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Timestamp::from(jiff::Timestamp::now());
+        let known = since.entry(name.to_owned()).or_insert((status, now));
+        if known.0 != status {
+            *known = (status, now);
+        }
+        Check { name: name.to_owned(), status, since: known.1, detail }
+    }
+}

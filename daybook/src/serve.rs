@@ -1,0 +1,114 @@
+//! `daybook serve`: opens the shop, serves it, and closes it clean.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use infra::http::HttpOptions;
+use tokio::net::TcpListener;
+
+use crate::{
+    demo::{self, Shelves},
+    engines,
+    failure::Failure,
+    output, routes,
+    settings::Settings,
+    signals::{Asked, Signals},
+    wire::Shop,
+};
+
+/// Requests that are under way when the end is asked for have so long.
+const DRAIN: Duration = Duration::from_secs(4);
+/// From the signal to the end of the process, at most.
+const SHUTDOWN: Duration = Duration::from_secs(9);
+
+/// Serves until a signal asks for the end; a second one ends the process at once.
+pub(crate) async fn run(settings: &Settings, demo: bool) -> Result<(), Failure> {
+    settings.check_anonymous()?;
+    let mut signals = Signals::new()?;
+    let (shop, listener) = tokio::select! {
+        asked = signals.next() => return asked.ended(),
+        opened = open(settings, demo) => opened?,
+    };
+    serve(settings, shop, listener, demo, signals).await
+}
+
+async fn open(settings: &Settings, demo: bool) -> Result<(Shop, TcpListener), Failure> {
+    // Before anything is made: a port that is taken is the most usual mistake.
+    let listener = infra::http::listen(settings.listen)
+        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    engines::make_data_directory(&settings.data)?;
+    let shelves = if demo { Some(demo::prepare(&settings.data)?) } else { None };
+    let shop = Shop::open(settings).await?;
+    let filled = match shelves {
+        None | Some(Shelves::Filled) => Ok(()),
+        Some(shelves) => fill(settings, &shop, shelves).await,
+    };
+    if let Err(failure) = filled {
+        // The failure says more than a second one could.
+        let _ = shop.close().await;
+        return Err(failure);
+    }
+    Ok((shop, listener))
+}
+
+async fn fill(settings: &Settings, shop: &Shop, shelves: Shelves) -> Result<(), Failure> {
+    if shelves == Shelves::Fresh {
+        demo::claim(&settings.data, &shop.store).await?;
+    }
+    let frame = infra::http::frame(commands::router(shop.commands.clone()), None);
+    demo::fill(settings, &frame).await?;
+    shop.posted(Duration::from_secs(30)).await
+}
+
+async fn serve(
+    settings: &Settings,
+    shop: Shop,
+    listener: TcpListener,
+    demo: bool,
+    mut signals: Signals,
+) -> Result<(), Failure> {
+    let address = listener.local_addr().context("the port is unknown")?;
+    let router = routes::router(settings, &shop)?;
+    announce(address, demo);
+    let loopback = address.ip().is_loopback();
+    let options = HttpOptions {
+        hosts: loopback.then(|| HttpOptions::loopback_hosts(settings.host.clone())),
+        drain: DRAIN,
+        ..HttpOptions::default()
+    };
+    let mut asked = Asked::Terminate;
+    let draining = shop.draining.clone();
+    infra::http::serve(listener, router, options, async {
+        asked = signals.next().await;
+        draining.send_replace(true);
+        tracing::info!("the shop is closing: requests under way are answered first");
+        tokio::spawn(async move { std::process::exit(signals.next().await.exit_code()) });
+    })
+    .await;
+    match tokio::time::timeout(SHUTDOWN.saturating_sub(DRAIN), shop.close()).await {
+        Ok(closed) => closed?,
+        Err(_) => {
+            return Err(Failure::failed(
+                "the shop did not close in time; what was acknowledged is durable, and the next \
+                 start goes on from there",
+            ));
+        }
+    }
+    asked.ended()
+}
+
+/// Says where the shop is. Whoever started the server may not be listening.
+fn announce(address: SocketAddr, demo: bool) {
+    let host = match address {
+        // Everywhere is also here.
+        SocketAddr::V4(a) if a.ip().is_unspecified() => "127.0.0.1".to_owned(),
+        SocketAddr::V6(a) if a.ip().is_unspecified() => "[::1]".to_owned(),
+        SocketAddr::V4(a) => a.ip().to_string(),
+        SocketAddr::V6(a) => format!("[{}]", a.ip()),
+    };
+    let url = format!("http://{host}:{}", address.port());
+    let _ = output::line(&format!("Daybook is open at {url}"));
+    if demo {
+        let _ = demo::print_first_order(&url);
+    }
+}

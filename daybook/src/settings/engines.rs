@@ -1,0 +1,235 @@
+//! Each engine is chosen by a URL, one at a time.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Where the events lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum EventStoreUrl {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// How events reach the projectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BusUrl {
+    /// In process, straight from the event store.
+    Memory,
+}
+
+/// Where the read models lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ReadModelsUrl {
+    /// A directory of SQLite files.
+    Sqlite(PathBuf),
+}
+
+/// Where the search index lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SearchUrl {
+    /// A tantivy directory.
+    Tantivy(PathBuf),
+}
+
+/// Where the keys lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeysUrl {
+    /// A SQLite file.
+    Sqlite(PathBuf),
+}
+
+/// Why an engine's URL is refused. The URL is shown with its secrets masked.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub(crate) enum InvalidEngine {
+    #[error("{url} names {engine}, which is not in this version; use {instead}")]
+    NotInThisVersion { url: String, engine: &'static str, instead: &'static str },
+    #[error("{url} is none of the engines; use {instead}")]
+    Unknown { url: String, instead: &'static str },
+    #[error("{url}: behind sqlite: stands a path, such as {instead}")]
+    NoPath { url: String, instead: &'static str },
+}
+
+impl EventStoreUrl {
+    pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
+        const INSTEAD: &str = "sqlite:FILE";
+        match scheme(url) {
+            Some("esdb" | "esdb+discover") => Err(later(url, "EventStoreDB", INSTEAD)),
+            Some("kurrentdb" | "kurrentdb+discover" | "kdb" | "kdb+discover") => {
+                Err(later(url, "KurrentDB", INSTEAD))
+            }
+            _ => sqlite(url, INSTEAD).map(Self::Sqlite),
+        }
+    }
+}
+
+impl BusUrl {
+    pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
+        const INSTEAD: &str = "memory:";
+        match (url, scheme(url)) {
+            ("memory:", _) => Ok(Self::Memory),
+            (_, Some("nats" | "tls")) => Err(later(url, "NATS", INSTEAD)),
+            _ => Err(InvalidEngine::Unknown { url: masked(url), instead: INSTEAD }),
+        }
+    }
+}
+
+impl ReadModelsUrl {
+    pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
+        const INSTEAD: &str = "sqlite:DIR";
+        match scheme(url) {
+            Some("mysql" | "mariadb") => Err(later(url, "MySQL", INSTEAD)),
+            _ => sqlite(url, INSTEAD).map(Self::Sqlite),
+        }
+    }
+}
+
+impl SearchUrl {
+    pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
+        const INSTEAD: &str = "a directory";
+        match scheme(url) {
+            Some("http" | "https") => Err(later(url, "Elasticsearch", INSTEAD)),
+            Some(_) if url.contains("://") => {
+                Err(InvalidEngine::Unknown { url: masked(url), instead: INSTEAD })
+            }
+            _ if url.is_empty() => {
+                Err(InvalidEngine::Unknown { url: masked(url), instead: INSTEAD })
+            }
+            _ => Ok(Self::Tantivy(url.into())),
+        }
+    }
+}
+
+impl KeysUrl {
+    pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
+        const INSTEAD: &str = "sqlite:FILE";
+        match scheme(url) {
+            Some("mysql" | "mariadb") => Err(later(url, "MySQL", INSTEAD)),
+            _ => sqlite(url, INSTEAD).map(Self::Sqlite),
+        }
+    }
+}
+
+/// The URL of a SQLite file or directory at this path.
+pub(crate) fn sqlite_url(path: &Path) -> String {
+    format!("sqlite:{}", path.display())
+}
+
+fn later(url: &str, engine: &'static str, instead: &'static str) -> InvalidEngine {
+    InvalidEngine::NotInThisVersion { url: masked(url), engine, instead }
+}
+
+/// What stands before the first colon.
+fn scheme(url: &str) -> Option<&str> {
+    let (scheme, _) = url.split_once(':')?;
+    let legal = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
+    (!scheme.is_empty() && scheme.bytes().all(legal)).then_some(scheme)
+}
+
+fn sqlite(url: &str, instead: &'static str) -> Result<PathBuf, InvalidEngine> {
+    let Some(path) = url.strip_prefix("sqlite:") else {
+        return Err(InvalidEngine::Unknown { url: masked(url), instead });
+    };
+    // sqlite:///srv/x is a usual way to write an absolute path; sqlite://x would be a host.
+    let path = if path.starts_with("///") { &path[2..] } else { path };
+    if path.is_empty() || path.starts_with("//") {
+        return Err(InvalidEngine::NoPath { url: masked(url), instead });
+    }
+    Ok(path.into())
+}
+
+/// A setting's value as it may be shown: passwords and tokens within a URL are masked.
+pub(crate) fn masked(value: &str) -> String {
+    const MASK: &str = "***";
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    // A password may itself hold a slash or an at sign that somebody forgot to escape: the last
+    // at sign before the query ends it.
+    let (path, query) = tail.split_once('?').map_or((tail, None), |(p, q)| (p, Some(q)));
+    let before_query = format!("{authority}{path}");
+    let mut shown = match before_query.rsplit_once('@') {
+        Some((user, rest)) => match user.split_once(':') {
+            Some((user, _)) => format!("{scheme}://{user}:{MASK}@{rest}"),
+            None => format!("{scheme}://{MASK}@{rest}"),
+        },
+        None => format!("{scheme}://{before_query}"),
+    };
+    for (n, parameter) in query.into_iter().flat_map(|query| query.split('&')).enumerate() {
+        shown.push(if n == 0 { '?' } else { '&' });
+        match parameter.split_once('=') {
+            Some((name, _)) if is_secret(name) => {
+                shown.push_str(name);
+                shown.push('=');
+                shown.push_str(MASK);
+            }
+            _ => shown.push_str(parameter),
+        }
+    }
+    shown
+}
+
+fn is_secret(parameter: &str) -> bool {
+    let parameter = parameter.to_ascii_lowercase();
+    ["pass", "secret", "token", "key", "credential"].iter().any(|word| parameter.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_engines_are_paths() {
+        let file = |path: &str| Ok(EventStoreUrl::Sqlite(path.into()));
+        assert_eq!(EventStoreUrl::parse("sqlite:a/b.sqlite"), file("a/b.sqlite"));
+        assert_eq!(EventStoreUrl::parse("sqlite:/srv/b"), file("/srv/b"));
+        assert_eq!(EventStoreUrl::parse("sqlite:///srv/b"), file("/srv/b"));
+        assert_eq!(BusUrl::parse("memory:"), Ok(BusUrl::Memory));
+        assert_eq!(SearchUrl::parse("x/search"), Ok(SearchUrl::Tantivy("x/search".into())));
+    }
+
+    #[test]
+    fn what_a_later_version_brings_is_recognised_and_anything_else_is_not() {
+        let said = |result: Result<(), InvalidEngine>| result.unwrap_err().to_string();
+        for url in ["esdb://a:b@h:2113?tls=false", "esdb+discover://h", "kurrentdb://h"] {
+            let said = said(EventStoreUrl::parse(url).map(drop));
+            assert!(said.contains("not in this version"), "{said}");
+            assert!(!said.contains("a:b"), "{said}");
+        }
+        for said in [
+            said(BusUrl::parse("nats://h/shop").map(drop)),
+            said(ReadModelsUrl::parse("mysql://u:p@h/db").map(drop)),
+            said(KeysUrl::parse("mysql://u:p@h/db").map(drop)),
+            said(SearchUrl::parse("https://h/shop").map(drop)),
+        ] {
+            assert!(said.contains("not in this version"), "{said}");
+        }
+        for said in [
+            said(EventStoreUrl::parse("events.sqlite").map(drop)),
+            said(EventStoreUrl::parse("postgres://h").map(drop)),
+            said(BusUrl::parse("kafka://h").map(drop)),
+            said(ReadModelsUrl::parse("").map(drop)),
+            said(SearchUrl::parse("ftp://h").map(drop)),
+            said(SearchUrl::parse("").map(drop)),
+        ] {
+            assert!(said.contains("none of the engines"), "{said}");
+        }
+        for url in ["sqlite:", "sqlite://host/x"] {
+            assert!(said(KeysUrl::parse(url).map(drop)).contains("stands a path"));
+        }
+    }
+
+    #[test]
+    fn secrets_are_masked() {
+        for (url, shown) in [
+            ("mysql://me:hunter2@db:3306/shop", "mysql://me:***@db:3306/shop"),
+            ("mysql://me:hun/ter@2@db/shop", "mysql://me:***@db/shop"),
+            ("nats://t0ken@h/shop", "nats://***@h/shop"),
+            ("esdb://h?tls=false&userCertFile=x", "esdb://h?tls=false&userCertFile=x"),
+            ("http://h/x?api_key=abc&a=1", "http://h/x?api_key=***&a=1"),
+            ("sqlite:a/b", "sqlite:a/b"),
+            ("http://h:80", "http://h:80"),
+        ] {
+            assert_eq!(masked(url), shown);
+        }
+    }
+}

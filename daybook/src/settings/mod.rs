@@ -1,0 +1,361 @@
+//! The settings: found in [`sources`], checked here, passed on as values.
+
+mod engines;
+mod sources;
+
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use event_schemas::Currency;
+
+pub(crate) use engines::{BusUrl, EventStoreUrl, KeysUrl, ReadModelsUrl, SearchUrl};
+pub(crate) use sources::{NAMES, Origin, Sources};
+
+use crate::{
+    cli::{EngineFlags, HttpFlags, ShopFlags},
+    failure::Failure,
+};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Roles {
+    /// Takes commands.
+    pub(crate) command: bool,
+    /// Brings events onto the bus; nothing to do while the bus is `memory:`.
+    pub(crate) relay: bool,
+    /// Posts read models.
+    pub(crate) projector: bool,
+    /// Answers queries.
+    pub(crate) query: bool,
+}
+
+/// Every setting, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// The address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// A further host name that requests may be addressed to.
+    pub(crate) host: Option<String>,
+    /// Whether listening elsewhere than on loopback is allowed.
+    pub(crate) allow_anonymous: bool,
+    /// What this process does.
+    pub(crate) roles: Roles,
+    /// The data directory.
+    pub(crate) data: PathBuf,
+    pub(crate) event_store: EventStoreUrl,
+    pub(crate) bus: BusUrl,
+    pub(crate) read_models: ReadModelsUrl,
+    pub(crate) search: SearchUrl,
+    pub(crate) keys: KeysUrl,
+    /// The shop's one currency.
+    pub(crate) currency: Currency,
+    /// How long holds may stand without an outcome.
+    pub(crate) reservation_timeout: Duration,
+}
+
+/// One setting as `daybook config` shows it.
+pub(crate) struct Shown {
+    pub(crate) name: &'static str,
+    /// Its value, secrets masked.
+    pub(crate) value: String,
+    pub(crate) origin: Origin,
+}
+
+/// The flags that were given, by the names of their settings.
+#[derive(Default)]
+pub(crate) struct Flags(BTreeMap<&'static str, String>);
+
+impl Flags {
+    pub(crate) fn log_format(self, value: Option<&String>) -> Self {
+        self.with([("log-format", value)])
+    }
+
+    pub(crate) fn engines(self, flags: &EngineFlags) -> Self {
+        self.with([
+            ("data", flags.data.as_ref()),
+            ("event-store", flags.event_store.as_ref()),
+            ("bus", flags.bus.as_ref()),
+            ("read-models", flags.read_models.as_ref()),
+            ("search", flags.search.as_ref()),
+            ("keys", flags.keys.as_ref()),
+        ])
+    }
+
+    pub(crate) fn shop(self, flags: &ShopFlags) -> Self {
+        self.with([
+            ("currency", flags.currency.as_ref()),
+            ("reservation-timeout", flags.reservation_timeout.as_ref()),
+        ])
+    }
+
+    pub(crate) fn http(self, flags: &HttpFlags) -> Self {
+        let allow = flags.allow_anonymous.then(|| "true".to_owned());
+        self.with([
+            ("listen", flags.listen.as_ref()),
+            ("host", flags.host.as_ref()),
+            ("allow-anonymous", allow.as_ref()),
+            ("roles", flags.roles.as_ref()),
+        ])
+    }
+
+    fn with<const N: usize>(mut self, values: [(&'static str, Option<&String>); N]) -> Self {
+        self.0.extend(values.into_iter().filter_map(|(name, value)| Some((name, value?.clone()))));
+        self
+    }
+
+    /// Everything that can set something, for this process.
+    pub(crate) fn sources(self, config: Option<&Path>) -> Result<Sources, Failure> {
+        Sources::new(self.0, std::env::vars_os(), config)
+    }
+}
+
+/// The value of a setting that nobody set; empty where it is simply not there.
+fn default(name: &str, data: &Path) -> String {
+    match name {
+        "listen" => "127.0.0.1:8080".to_owned(),
+        "allow-anonymous" => "false".to_owned(),
+        "roles" => "command,relay,projector,query".to_owned(),
+        "data" => "./daybook-data".to_owned(),
+        "event-store" => engines::sqlite_url(&data.join("events.sqlite")),
+        "bus" => "memory:".to_owned(),
+        "read-models" => engines::sqlite_url(&data.join("read-models")),
+        "search" => data.join("search").display().to_string(),
+        "keys" => engines::sqlite_url(&data.join("keys.sqlite")),
+        "currency" => "USD".to_owned(),
+        "reservation-timeout" => "60s".to_owned(),
+        "log-format" => "text".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn value(sources: &Sources, data: &Path, name: &'static str) -> Result<(String, Origin), Failure> {
+    Ok(sources.find(name)?.unwrap_or_else(|| (default(name, data), Origin::Default)))
+}
+
+fn data_directory(sources: &Sources) -> Result<PathBuf, Failure> {
+    let (data, origin) = value(sources, Path::new(""), "data")?;
+    if data.is_empty() {
+        return Err(wrong("data", &origin, "a directory has to be named"));
+    }
+    Ok(data.into())
+}
+
+fn checked<T, E: std::fmt::Display>(
+    sources: &Sources,
+    data: &Path,
+    name: &'static str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<T, Failure> {
+    let (value, origin) = value(sources, data, name)?;
+    parse(&value).map_err(|problem| wrong(name, &origin, &problem.to_string()))
+}
+
+fn wrong(name: &str, origin: &Origin, problem: &str) -> Failure {
+    Failure::usage(format!("the setting {name} (from {origin}): {problem}"))
+}
+
+/// How log lines look; found apart from the rest, since the log is wanted first.
+pub(crate) fn log_format(sources: &Sources) -> Result<LogFormat, Failure> {
+    checked(sources, Path::new(""), "log-format", |value| match value {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("{value:?} is neither text nor json")),
+    })
+}
+
+impl Settings {
+    /// Checks every setting; the first that is wrong is a [`Failure::Usage`] that names it and
+    /// where it came from.
+    pub(crate) fn load(sources: &Sources) -> Result<Self, Failure> {
+        let data = data_directory(sources)?;
+        let host = checked(sources, &data, "host", parse_host)?;
+        Ok(Self {
+            listen: checked(sources, &data, "listen", parse_listen)?,
+            host,
+            allow_anonymous: checked(sources, &data, "allow-anonymous", parse_bool)?,
+            roles: checked(sources, &data, "roles", Roles::parse)?,
+            event_store: checked(sources, &data, "event-store", EventStoreUrl::parse)?,
+            bus: checked(sources, &data, "bus", BusUrl::parse)?,
+            read_models: checked(sources, &data, "read-models", ReadModelsUrl::parse)?,
+            search: checked(sources, &data, "search", SearchUrl::parse)?,
+            keys: checked(sources, &data, "keys", KeysUrl::parse)?,
+            currency: checked(sources, &data, "currency", |code| code.parse::<Currency>())?,
+            reservation_timeout: checked(sources, &data, "reservation-timeout", parse_timeout)?,
+            data,
+        })
+    }
+
+    /// Refuses to listen where anybody could reach a shop that asks nobody who they are.
+    pub(crate) fn check_anonymous(&self) -> Result<(), Failure> {
+        if self.allow_anonymous || self.listen.ip().is_loopback() {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "whoever reaches {} could do everything, since nobody has to say who they are; listen \
+             on 127.0.0.1, or add --allow-anonymous",
+            self.listen
+        )))
+    }
+}
+
+/// Every setting with its value and where it came from.
+pub(crate) fn shown(sources: &Sources) -> Result<Vec<Shown>, Failure> {
+    let data = data_directory(sources)?;
+    NAMES
+        .into_iter()
+        .map(|name| {
+            let (value, origin) = value(sources, &data, name)?;
+            Ok(Shown { name, value: engines::masked(&value), origin })
+        })
+        .collect()
+}
+
+impl Roles {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut roles = Self { command: false, relay: false, projector: false, query: false };
+        for name in text.split(',').map(str::trim) {
+            match name {
+                "command" => roles.command = true,
+                "relay" => roles.relay = true,
+                "projector" => roles.projector = true,
+                "query" => roles.query = true,
+                _ => {
+                    return Err(format!(
+                        "{name:?} is none of the roles command, relay, projector, query"
+                    ));
+                }
+            }
+        }
+        Ok(roles)
+    }
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let mut addresses = text.to_socket_addrs().map_err(|error| {
+        format!("{text:?} is no address and port, such as 127.0.0.1:8080: {error}")
+    })?;
+    addresses.next().ok_or_else(|| format!("{text:?} is the address of nothing"))
+}
+
+fn parse_host(text: &str) -> Result<Option<String>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<http::uri::Authority>() {
+        Ok(authority) if authority.port().is_none() && !text.contains('@') => {
+            Ok(Some(text.to_ascii_lowercase()))
+        }
+        _ => Err(format!("{text:?} is no host name; it stands alone, without scheme and port")),
+    }
+}
+
+fn parse_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
+fn parse_timeout(text: &str) -> Result<Duration, String> {
+    let problem = || format!("{text:?} is no time from 100ms to 24h, such as 60s");
+    let time = text.parse::<jiff::SignedDuration>().map_err(|_| problem())?;
+    let time = Duration::try_from(time).map_err(|_| problem())?;
+    if (Duration::from_millis(100)..=Duration::from_secs(24 * 60 * 60)).contains(&time) {
+        Ok(time)
+    } else {
+        Err(problem())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(flags: &[(&'static str, &str)]) -> Sources {
+        let flags = flags.iter().map(|&(name, value)| (name, value.to_owned())).collect();
+        Sources::new(flags, [], None).unwrap()
+    }
+
+    fn refused(name: &'static str, value: &str) -> String {
+        let failure = Settings::load(&sources(&[(name, value)])).unwrap_err();
+        assert!(matches!(failure, Failure::Usage(_)));
+        assert!(failure.to_string().contains(&format!("{name} (from --{name})")), "{failure}");
+        failure.to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let settings = Settings::load(&sources(&[])).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.data, Path::new("./daybook-data"));
+        assert_eq!(
+            settings.event_store,
+            EventStoreUrl::Sqlite("./daybook-data/events.sqlite".into())
+        );
+        assert_eq!(settings.currency.as_str(), "USD");
+        assert_eq!(settings.reservation_timeout, Duration::from_secs(60));
+        let Roles { command, relay, projector, query } = settings.roles;
+        assert!(command && relay && projector && query);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_origin() {
+        refused("listen", "8080");
+        refused("listen", "127.0.0.1:65536");
+        refused("roles", "command,cook");
+        refused("roles", "");
+        refused("currency", "usd");
+        refused("reservation-timeout", "60");
+        refused("reservation-timeout", "99ms");
+        refused("reservation-timeout", "25h");
+        refused("reservation-timeout", "-1s");
+        refused("allow-anonymous", "yes");
+        refused("host", "http://shop");
+        refused("host", "shop:80");
+        refused("data", "");
+        assert!(refused("keys", "mysql://a:hunter2@h/x").contains("not in this version"));
+    }
+
+    #[test]
+    fn the_bounds_of_the_reservation_timeout_are_allowed() {
+        for (text, millis) in [("100ms", 100), ("24h", 86_400_000), ("1m 30s", 90_000)] {
+            let settings = Settings::load(&sources(&[("reservation-timeout", text)])).unwrap();
+            assert_eq!(settings.reservation_timeout, Duration::from_millis(millis));
+        }
+    }
+
+    #[test]
+    fn listening_elsewhere_than_on_loopback_has_to_be_allowed() {
+        let load = |flags: &[_]| Settings::load(&sources(flags)).unwrap().check_anonymous();
+        assert!(load(&[("listen", "127.0.0.1:0")]).is_ok());
+        assert!(load(&[("listen", "[::1]:0")]).is_ok());
+        assert!(load(&[("listen", "0.0.0.0:0")]).is_err());
+        assert!(load(&[("listen", "0.0.0.0:0"), ("allow-anonymous", "true")]).is_ok());
+        assert!(load(&[("listen", "[::]:0")]).is_err());
+    }
+
+    #[test]
+    fn everything_is_shown_with_its_origin_and_without_secrets() {
+        let shown = shown(&sources(&[("keys", "mysql://a:hunter2@h/x"), ("data", "d")])).unwrap();
+        let find = |name: &str| shown.iter().find(|shown| shown.name == name).unwrap();
+        assert_eq!(shown.len(), NAMES.len());
+        assert_eq!(find("keys").value, "mysql://a:***@h/x");
+        assert_eq!(find("keys").origin.to_string(), "--keys");
+        assert_eq!(find("event-store").value, "sqlite:d/events.sqlite");
+        assert_eq!(find("event-store").origin.to_string(), "default");
+    }
+}

@@ -1,0 +1,143 @@
+//! The one place where all is wired.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use anyhow::Context;
+use commands::{Commands, Posted, Processes};
+use event_schemas::Position;
+use infra::{
+    event_store::EventStore, keys::KeyStore, read_models::ReadModels, search::SearchIndex,
+};
+use projections::Projectors;
+use tokio::sync::watch;
+
+use crate::{
+    engines,
+    failure::Failure,
+    settings::{BusUrl, Settings},
+};
+
+/// How long a start may take until commands can be answered.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a shutdown waits for read models that are behind: what is missing is posted at the
+/// next start.
+const CATCH_UP: Duration = Duration::from_secs(2);
+/// The read models that `Prefer: wait` on a command waits for.
+const WAITED_FOR: [&str; 4] = ["orders", "stock", "products", "users"];
+
+/// Everything that one process opened, at work.
+pub(crate) struct Shop {
+    pub(crate) store: EventStore,
+    pub(crate) keys: KeyStore,
+    pub(crate) read_models: ReadModels,
+    pub(crate) search: SearchIndex,
+    pub(crate) commands: Commands,
+    pub(crate) projectors: Arc<Projectors>,
+    /// Whether the end has begun.
+    pub(crate) draining: watch::Sender<bool>,
+    processes: Processes,
+}
+
+impl Shop {
+    /// Opens every engine for writing and starts what follows the log, then waits until commands
+    /// can be answered.
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, Failure> {
+        let store = engines::event_store(settings).await?;
+        match Self::start(settings, store.clone()).await {
+            Ok(shop) => Ok(shop),
+            Err(failure) => {
+                // The failure says more than a second one could.
+                let _ = store.close().await;
+                Err(failure)
+            }
+        }
+    }
+
+    async fn start(settings: &Settings, store: EventStore) -> Result<Self, Failure> {
+        let keys = engines::keys(settings, &store).await?;
+        let read_models = engines::read_models(settings);
+        let search = engines::search(settings).await?;
+        // With the embedded feed, projectors follow the event store itself.
+        let BusUrl::Memory = settings.bus;
+        let mut projectors = Projectors::new(store.clone());
+        if settings.roles.projector {
+            projectors.start_sql(&read_models).context("a projector cannot be started")?;
+            engines::start_search(&mut projectors, &search, &store)?;
+        }
+        let projectors = Arc::new(projectors);
+        let (commands, processes) = Commands::start(
+            store.clone(),
+            keys.clone(),
+            commands::Settings {
+                currency: settings.currency,
+                reservation_timeout: settings.reservation_timeout,
+                snapshots: Some(settings.data.join("snapshots")),
+                posted: Some(posted(&projectors)),
+                ..commands::Settings::default()
+            },
+        )
+        .context("the command side cannot be started")?;
+        commands.ready(PATIENCE).await.context("the catalogue cannot be read from the log")?;
+        let draining = watch::Sender::new(false);
+        Ok(Self { store, keys, read_models, search, commands, projectors, draining, processes })
+    }
+
+    /// Waits until every projection has posted the log up to its head, or has stopped.
+    pub(crate) async fn posted(&self, patience: Duration) -> Result<(), Failure> {
+        let head = self.store.head().await.context("the event store cannot be read")?;
+        for status in self.projectors.status().await.context("the event store cannot be read")? {
+            let posted = self.projectors.wait_for(status.name, head, patience).await;
+            posted.with_context(|| format!("the projection {} is behind", status.name))?;
+        }
+        Ok(())
+    }
+
+    /// Ends all of it, in the order in which one feeds the other: commands, projectors, store.
+    pub(crate) async fn close(self) -> Result<(), Failure> {
+        if let Err(failure) = self.posted(CATCH_UP).await {
+            tracing::info!(%failure, "read models are posted further at the next start");
+        }
+        let Self { store, keys, read_models, search, commands, projectors, processes, .. } = self;
+        processes.stop().await;
+        drop((commands, keys));
+        stop_projectors(projectors).await;
+        drop(read_models);
+        let search = search.close().await.context("the search index was not closed cleanly");
+        store.close().await.context("the event store was not closed cleanly")?;
+        search?;
+        Ok(())
+    }
+}
+
+/// Waits for the last one who asks for a projection's state to let go, then stops them.
+async fn stop_projectors(mut projectors: Arc<Projectors>) {
+    for _ in 0..100 {
+        match Arc::try_unwrap(projectors) {
+            Ok(projectors) => return projectors.stop().await,
+            Err(shared) => projectors = shared,
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tracing::warn!("the projectors are still in use and end with the process");
+}
+
+/// Waits for all that a command may be waited for.
+fn posted(projectors: &Arc<Projectors>) -> Posted {
+    let projectors: Weak<Projectors> = Arc::downgrade(projectors);
+    Arc::new(move |position: Position, patience: Duration| {
+        let projectors = projectors.upgrade();
+        Box::pin(async move {
+            let Some(projectors) = projectors else { return };
+            let all = async {
+                for name in WAITED_FOR {
+                    // Whether it was posted or not, the answer is the same.
+                    let _ = projectors.wait_for(name, position, patience).await;
+                }
+            };
+            let _ = tokio::time::timeout(patience, all).await;
+        })
+    })
+}

@@ -1,0 +1,160 @@
+//! The command line and the settings, word for word.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::{io::Read, process::Stdio};
+
+use common::{daybook, run, text};
+use serde_json::Value;
+
+const COMMANDS: [&str; 9] =
+    ["serve", "import", "bench", "replay", "rebuild", "status", "openapi", "config", "completion"];
+
+fn config(dir: &std::path::Path, args: &[&str], variables: &[(&str, &str)]) -> Value {
+    let output = daybook(dir)
+        .args(["config", "--format", "json"])
+        .args(args)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn every_command_helps_with_an_example() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in COMMANDS {
+        let output = run(dir.path(), &[command, "--help"]);
+        assert_eq!(output.status.code(), Some(0));
+        let help = text(&output.stdout);
+        assert!(help.contains("Example"), "{command}: {help}");
+        assert!(help.contains(&format!("daybook {command}")), "{command}: {help}");
+    }
+    let help = text(&run(dir.path(), &["--help"]).stdout);
+    assert!(COMMANDS.iter().all(|command| help.contains(command)), "{help}");
+}
+
+#[test]
+fn a_wrong_way_of_asking_exits_with_2() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [
+        &["nonsense"][..],
+        &["serve", "--nonsense"],
+        &["import", "cats", "file.csv"],
+        &["rebuild"],
+        &["rebuild", "orders", "--all"],
+        &["rebuild", "cats"],
+        &["replay", "--stream", "order-1", "--category", "stock"],
+        &["replay", "--format", "csv"],
+        &["bench"],
+        &["bench", "orders", "--clients", "0"],
+        &["bench", "orders", "--hot", "x", "--lines", "2"],
+        &["bench", "orders", "--url", "ftp://x"],
+        &["completion", "cmd.exe"],
+        &["serve", "--listen", "0.0.0.0:0"],
+        &["serve", "--listen", "nowhere"],
+        &["serve", "--currency", "dollars"],
+        &["serve", "--roles", "cook"],
+        &["serve", "--reservation-timeout", "soon"],
+        &["serve", "--event-store", "esdb://127.0.0.1:2113?tls=false"],
+        &["serve", "--event-store", "kurrentdb://127.0.0.1:2113"],
+        &["serve", "--bus", "nats://127.0.0.1:4222/shop"],
+        &["serve", "--read-models", "mysql://root:hunter2@127.0.0.1/shop"],
+        &["serve", "--keys", "mysql://root:hunter2@127.0.0.1/keys"],
+        &["serve", "--search", "http://127.0.0.1:9200/shop"],
+        &["serve", "--config", "nowhere.toml"],
+        &["status", "--log-format", "xml"],
+    ] {
+        let output = run(dir.path(), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", text(&output.stderr));
+        assert!(!output.stderr.is_empty() && output.stdout.is_empty(), "{args:?}");
+        assert!(!text(&output.stderr).contains("hunter2"), "{}", text(&output.stderr));
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn a_setting_comes_from_the_flag_first_and_the_file_of_settings_last() {
+    let dir = tempfile::tempdir().unwrap();
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "from-file\n").unwrap();
+    std::fs::write(dir.path().join("daybook.toml"), "data = 'from-settings'\n").unwrap();
+    std::fs::write(dir.path().join("other.toml"), "data = 'from-other'\n").unwrap();
+    let plain = ("DAYBOOK_DATA", "from-env");
+    let file = ("DAYBOOK_DATA_FILE", secret.to_str().unwrap());
+    let data = |args: &[&str], variables: &[(&str, &str)]| {
+        let config = config(dir.path(), args, variables);
+        (config["data"]["value"].clone(), config["data"]["from"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(data(&["--data", "flag"], &[plain, file]).0, "flag");
+    assert_eq!(data(&["--data", "flag"], &[plain, file]).1, "--data");
+    assert_eq!(data(&[], &[plain, file]), ("from-env".into(), "DAYBOOK_DATA".to_owned()));
+    let (value, from) = data(&[], &[file]);
+    assert_eq!(value, "from-file");
+    assert!(from.starts_with("DAYBOOK_DATA_FILE"));
+    assert_eq!(data(&[], &[]), ("from-settings".into(), "./daybook.toml".to_owned()));
+    assert_eq!(data(&["--config", "other.toml"], &[]).0, "from-other");
+    std::fs::remove_file(dir.path().join("daybook.toml")).unwrap();
+    assert_eq!(data(&[], &[]), ("./daybook-data".into(), "default".to_owned()));
+}
+
+#[test]
+fn an_unknown_setting_exits_with_2_and_the_nearest_name() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("daybook.toml"), "curency = 'USD'\n").unwrap();
+    let output = run(dir.path(), &["status"]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(said.contains("curency") && said.contains("did you mean \"currency\""), "{said}");
+}
+
+#[test]
+fn config_masks_secrets_and_says_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = run(dir.path(), &["config", "--keys", "mysql://me:hunter2@db/keys"]);
+    assert_eq!(output.status.code(), Some(2));
+    let (shown, said) = (text(&output.stdout), text(&output.stderr));
+    assert!(shown.contains("keys\tmysql://me:***@db/keys\t--keys\n"), "{shown}");
+    assert!(said.contains("not in this version"), "{said}");
+    assert!(!shown.contains("hunter2") && !said.contains("hunter2"));
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["completion", "bash"][..], &["openapi"], &["config"], &["--help"]] {
+        let mut process = daybook(dir.path())
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(process.stdout.take());
+        let mut said = String::new();
+        process.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(process.wait().unwrap().code(), Some(0), "{args:?}");
+        assert_eq!(said, "", "{args:?}");
+    }
+}
+
+#[test]
+fn every_shell_gets_its_completion() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = text(&run(dir.path(), &["completion", shell]).stdout);
+        assert!(script.contains("daybook") && script.contains("rebuild"), "{shell}");
+    }
+}
+
+#[test]
+fn what_reads_a_store_that_is_not_there_says_so_and_makes_none() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["status"][..], &["replay"], &["rebuild", "--all"]] {
+        let output = run(dir.path(), args);
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(text(&output.stderr).contains("there is no event store"), "{args:?}");
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}

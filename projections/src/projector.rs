@@ -1,0 +1,289 @@
+use std::{convert::Infallible, time::Duration};
+
+use event_schemas::{CATEGORIES, Logged, Position, Timestamp};
+use infra::{
+    event_store::{EventStore, Filter, ReadError, Subscription},
+    read_models::Checkpoint,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
+
+use crate::{Batch, Entry, Poison, ProjectionState, Sink, SinkError, status};
+
+/// The most events in one batch.
+const MAX_BATCH: usize = 8_000;
+/// How long a projector that is told nothing but "not now" waits, first and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// How far a projector is, as others see it.
+#[derive(Clone, Debug)]
+pub(crate) struct Posted {
+    pub(crate) position: Position,
+    pub(crate) state: ProjectionState,
+    pub(crate) error: Option<String>,
+}
+
+/// The loop that posts one projection.
+pub(crate) struct Projector<S> {
+    pub(crate) store: EventStore,
+    pub(crate) sink: S,
+    pub(crate) posted: watch::Sender<Posted>,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// Why posting came to an end.
+#[derive(Debug)]
+enum End {
+    /// The process ends.
+    Asked,
+    /// Nothing goes on before somebody has acted.
+    Halted(ProjectionState, String),
+    /// It will pass.
+    Again(String),
+}
+
+impl From<SinkError> for End {
+    fn from(error: SinkError) -> Self {
+        match error {
+            SinkError::Poison(poison) => Self::Halted(ProjectionState::Stopped, poison.to_string()),
+            SinkError::Damaged(reason) => Self::Halted(ProjectionState::Stopped, reason),
+            SinkError::Moved | SinkError::Unavailable(_) => Self::Again(error.to_string()),
+        }
+    }
+}
+
+impl From<ReadError> for End {
+    fn from(error: ReadError) -> Self {
+        Self::Again(error.to_string())
+    }
+}
+
+impl<S: Sink> Projector<S> {
+    /// Posts until it is asked to stop or cannot go on.
+    pub(crate) async fn run(mut self) {
+        let name = self.sink.name();
+        let mut wait = BACKOFF.0;
+        loop {
+            let before = self.posted.borrow().position;
+            let Err(end) = self.post().await;
+            match end {
+                End::Asked => return,
+                End::Halted(state, error) => {
+                    tracing::error!(projection = name, %error, "the projection has stopped");
+                    self.posted.send_modify(|posted| {
+                        posted.state = state;
+                        posted.error = Some(error);
+                    });
+                    return;
+                }
+                End::Again(error) => {
+                    tracing::warn!(projection = name, %error, "posting is tried again");
+                    metrics::counter!("projection_retries_total", "projection" => name)
+                        .increment(1);
+                    let moved = self.posted.borrow().position > before;
+                    wait = if moved { BACKOFF.0 } else { (wait * 2).min(BACKOFF.1) };
+                    self.posted.send_modify(|posted| posted.error = Some(error));
+                }
+            }
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = asked(&mut self.stop) => return,
+            }
+        }
+    }
+
+    /// Reads the checkpoint, sees that it belongs to this log, and posts from there on.
+    async fn post(&mut self) -> Result<Infallible, End> {
+        let mut checkpoint = self.sink.checkpoint().await?;
+        let head = self.store.head().await?;
+        if let Some(error) = divergence(&self.store, &checkpoint, head).await? {
+            return Err(End::Halted(ProjectionState::Diverged, error));
+        }
+        let state = match checkpoint.position {
+            position if position >= head => ProjectionState::Live,
+            Position::START => ProjectionState::Rebuilding,
+            _ => ProjectionState::CatchingUp,
+        };
+        self.posted.send_modify(|posted| {
+            posted.position = checkpoint.position;
+            posted.state = state;
+            // Otherwise only a batch shows that what failed works again.
+            if state == ProjectionState::Live {
+                posted.error = None;
+            }
+        });
+        let mut subscription = self.store.subscribe(checkpoint.position, Filter::default());
+        loop {
+            let taken = tokio::select! {
+                biased;
+                () = asked(&mut self.stop) => return Err(End::Asked),
+                taken = take(&mut subscription) => taken?,
+            };
+            let begun = Instant::now();
+            let state = match self.posted.borrow().state {
+                _ if taken.at_end => ProjectionState::Live,
+                ProjectionState::Rebuilding => ProjectionState::Rebuilding,
+                _ => ProjectionState::CatchingUp,
+            };
+            checkpoint = self.apply(checkpoint, &taken).await?;
+            self.tell(checkpoint.position, state);
+            tokio::select! {
+                biased;
+                () = asked(&mut self.stop) => return Err(End::Asked),
+                () = sleep_until(begun + pause(taken.events.len())) => {}
+            }
+        }
+    }
+
+    /// Posts what was taken; of what holds an event that cannot be posted, all that stands before
+    /// it, wherever the batch was cut.
+    async fn apply(&mut self, from: Checkpoint, taken: &Taken) -> Result<Checkpoint, End> {
+        let name = self.sink.name();
+        let (batch, mut poison) = batch(from, taken, self.sink.categories());
+        let oldest = batch.events.first().map(|entry| entry.metadata().recorded_at);
+        let count = batch.events.len();
+        let (mut from, mut to) = (batch.from.clone(), batch.to.clone());
+        if to.position > from.position {
+            match self.sink.apply(&batch).await {
+                Ok(()) => from = to,
+                Err(SinkError::Poison(found)) => {
+                    let before = batch_before(&batch, taken, found.position);
+                    to = before.to.clone();
+                    if to.position > from.position {
+                        self.sink.apply(&before).await?;
+                        from = to;
+                    }
+                    poison = Some(found);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        measure(name, from.position, count, oldest);
+        match poison {
+            None => Ok(from),
+            Some(poison) => {
+                self.posted.send_modify(|posted| posted.position = from.position);
+                Err(SinkError::Poison(poison).into())
+            }
+        }
+    }
+
+    fn tell(&self, position: Position, state: ProjectionState) {
+        self.posted.send_modify(|posted| *posted = Posted { position, state, error: None });
+    }
+}
+
+/// What is posted together: pages of the log, one after the other.
+pub(crate) struct Taken {
+    pub(crate) events: Vec<Logged>,
+    pub(crate) scanned_to: Position,
+    pub(crate) at_end: bool,
+}
+
+/// Waits for something to come, and takes what is there.
+async fn take(subscription: &mut Subscription) -> Result<Taken, ReadError> {
+    let page = subscription.next().await?;
+    let mut taken = Taken { events: page.events, scanned_to: page.scanned_to, at_end: page.at_end };
+    while !taken.at_end && taken.events.len() < MAX_BATCH {
+        let page = subscription.next().await?;
+        taken.events.extend(page.events);
+        taken.scanned_to = page.scanned_to;
+        taken.at_end = page.at_end;
+    }
+    Ok(taken)
+}
+
+/// The least time from one batch to the next. A batch has a price of its own: under load it pays
+/// to let events gather for a moment, while a lone event is posted at once.
+fn pause(events: usize) -> Duration {
+    match events {
+        0..8 => Duration::ZERO,
+        8..256 => Duration::from_millis(15),
+        _ => Duration::from_millis(40),
+    }
+}
+
+/// The batch of what was taken, up to the first event that concerns the sink and cannot be
+/// decoded.
+pub(crate) fn batch<'a>(
+    from: Checkpoint,
+    taken: &'a Taken,
+    categories: &[&str],
+) -> (Batch<'a>, Option<Poison>) {
+    let mut to = from.clone();
+    let mut events = Vec::with_capacity(taken.events.len());
+    for logged in &taken.events {
+        let category = logged.stream.category();
+        if categories.contains(&category) {
+            match logged.decode() {
+                Ok(decoded) => events.push(Entry { logged, decoded }),
+                Err(error) => {
+                    return (Batch { from, to, events }, Some(Poison::new(logged, error)));
+                }
+            }
+        }
+        to.position = logged.position;
+        if CATEGORIES.contains(&category) {
+            to.last = Some((logged.position, logged.id));
+        }
+    }
+    to.position = to.position.max(taken.scanned_to);
+    (Batch { from, to, events }, None)
+}
+
+/// The part of a batch that stands before `position`.
+fn batch_before<'a>(batch: &Batch<'a>, taken: &Taken, position: Position) -> Batch<'a> {
+    let mut to = batch.from.clone();
+    for logged in taken.events.iter().take_while(|logged| logged.position < position) {
+        to.position = logged.position;
+        if logged.is_ours() {
+            to.last = Some((logged.position, logged.id));
+        }
+    }
+    let before = batch.events.iter().take_while(|entry| entry.logged.position < position);
+    Batch { from: batch.from.clone(), to, events: before.copied().collect() }
+}
+
+/// Why the checkpoint does not belong to this log, if it does not.
+pub(crate) async fn divergence(
+    store: &EventStore,
+    checkpoint: &Checkpoint,
+    head: Position,
+) -> Result<Option<String>, ReadError> {
+    if checkpoint.store != store.id() {
+        return Ok(Some(format!(
+            "it was posted from the store {}, this one is {}",
+            checkpoint.store,
+            store.id()
+        )));
+    }
+    if head < checkpoint.position {
+        return Ok(Some(format!(
+            "it was posted up to position {}, the log ends at {head}",
+            checkpoint.position
+        )));
+    }
+    let Some((position, id)) = checkpoint.last else { return Ok(None) };
+    let found = store.event_at(position).await?.map(|logged| logged.id);
+    Ok((found != Some(id))
+        .then(|| format!("the event {id} that it posted last is no longer at position {position}")))
+}
+
+/// Returns once the process ends.
+async fn asked(stop: &mut watch::Receiver<bool>) {
+    // An error says that whoever could ask is gone.
+    let _ = stop.wait_for(|&asked| asked).await;
+}
+
+fn measure(name: &'static str, position: Position, events: usize, oldest: Option<Timestamp>) {
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    metrics::gauge!("projection_position", "projection" => name).set(position.0 as f64);
+    let Some(oldest) = oldest else { return };
+    #[expect(clippy::cast_precision_loss, reason = "a histogram takes floats")]
+    metrics::histogram!("projection_batch_events", "projection" => name).record(events as f64);
+    // From written to queryable, of the batch's oldest event.
+    metrics::histogram!("projection_delay_seconds", "projection" => name)
+        .record(status::age(oldest));
+}

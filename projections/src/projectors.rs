@@ -1,0 +1,182 @@
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use event_schemas::Position;
+use infra::{
+    event_store::{EventStore, ReadError},
+    read_models::ReadModels,
+};
+use thiserror::Error;
+use tokio::{runtime::Handle, sync::watch, time::timeout};
+
+use crate::{
+    Projection, ProjectionState, ProjectionStatus, Sink, SqlSink,
+    orders::Orders,
+    products::Products,
+    projector::{Posted, Projector},
+    sales::Sales,
+    stock::Stock,
+    users::Users,
+};
+
+/// The projectors of this process, each on a thread of its own: what blocks in one (a commit)
+/// holds up no other and no request.
+#[derive(Debug)]
+pub struct Projectors {
+    store: EventStore,
+    running: Vec<Running>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    stop: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Running {
+    name: &'static str,
+    posted: watch::Receiver<Posted>,
+}
+
+/// Why a projection has not posted what was waited for.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NotPosted {
+    /// Time is up.
+    #[error("posted up to position {posted}")]
+    InTime {
+        /// How far it is.
+        posted: Position,
+    },
+    /// It has stopped.
+    #[error("the projection has stopped: {error}")]
+    Stopped {
+        /// Why.
+        error: String,
+    },
+    /// It waits for a rebuild.
+    #[error("the projection has diverged: {error}")]
+    Diverged {
+        /// Why.
+        error: String,
+    },
+    /// This process does not run it.
+    #[error("this process posts no projection of that name")]
+    Unknown,
+}
+
+impl Projectors {
+    /// None yet.
+    pub fn new(store: EventStore) -> Self {
+        let (running, threads) = (Vec::new(), Mutex::default());
+        Self { store, running, threads, stop: watch::Sender::new(false) }
+    }
+
+    /// Starts the projector of a sink. Called within a tokio runtime.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start(&mut self, sink: impl Sink) -> std::io::Result<()> {
+        let name = sink.name();
+        let begun =
+            Posted { position: Position::START, state: ProjectionState::CatchingUp, error: None };
+        let (told, posted) = watch::channel(begun);
+        let projector = Projector {
+            store: self.store.clone(),
+            sink,
+            posted: told.clone(),
+            stop: self.stop.subscribe(),
+        };
+        let runtime = Handle::current();
+        let thread = std::thread::Builder::new().name(format!("post-{name}")).spawn(move || {
+            let run = AssertUnwindSafe(|| runtime.block_on(projector.run()));
+            if catch_unwind(run).is_err() {
+                told.send_modify(|posted| {
+                    posted.state = ProjectionState::Stopped;
+                    posted.error = Some("the projector panicked; see the log".to_owned());
+                });
+            }
+        })?;
+        self.running.push(Running { name, posted });
+        self.threads().push(thread);
+        Ok(())
+    }
+
+    /// Starts the projectors of all read models in `models`.
+    ///
+    /// # Errors
+    /// If the system gives no thread.
+    pub fn start_sql(&mut self, models: &ReadModels) -> std::io::Result<()> {
+        self.start(self.sql::<Orders>(models))?;
+        self.start(self.sql::<Stock>(models))?;
+        self.start(self.sql::<Products>(models))?;
+        self.start(self.sql::<Users>(models))?;
+        self.start(self.sql::<Sales>(models))
+    }
+
+    fn sql<P: Projection>(&self, models: &ReadModels) -> SqlSink<P> {
+        SqlSink::live(models.clone(), self.store.id())
+    }
+
+    /// How each projection is doing.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn status(&self) -> Result<Vec<ProjectionStatus>, ReadError> {
+        let mut found = Vec::with_capacity(self.running.len());
+        for running in &self.running {
+            let Posted { position, state, error } = running.posted.borrow().clone();
+            let status = ProjectionStatus::of(&self.store, running.name, position, state, error);
+            found.push(status.await?);
+        }
+        Ok(found)
+    }
+
+    /// Waits, at most `patience`, until the projection has posted `position`.
+    ///
+    /// # Errors
+    /// [`NotPosted`]; at once if the projection has stopped before it.
+    pub async fn wait_for(
+        &self,
+        name: &str,
+        position: Position,
+        patience: Duration,
+    ) -> Result<(), NotPosted> {
+        let running = self.running.iter().find(|running| running.name == name);
+        let mut posted = running.ok_or(NotPosted::Unknown)?.posted.clone();
+        let settled = posted.wait_for(|posted| {
+            posted.position >= position
+                || matches!(posted.state, ProjectionState::Stopped | ProjectionState::Diverged)
+        });
+        let in_time = timeout(patience, settled).await.is_ok();
+        let Posted { position: reached, state, error } = posted.borrow().clone();
+        let error = error.unwrap_or_default();
+        match state {
+            ProjectionState::Diverged => Err(NotPosted::Diverged { error }),
+            _ if reached >= position => Ok(()),
+            ProjectionState::Stopped => Err(NotPosted::Stopped { error }),
+            // Without a projector nothing will come any more: the process ends.
+            _ if in_time => Err(NotPosted::Stopped { error: "the projector has ended".to_owned() }),
+            _ => Err(NotPosted::InTime { posted: reached }),
+        }
+    }
+
+    /// Stops every projector behind the batch that it is at, and waits for that. A second call
+    /// finds nothing to do.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        let threads = std::mem::take(&mut *self.threads());
+        // Joining blocks, and a thread has nothing more to say than its log did.
+        let _ = tokio::task::spawn_blocking(move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+        })
+        .await;
+    }
+
+    fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        // Nothing panics while it holds this lock.
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

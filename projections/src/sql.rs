@@ -1,0 +1,101 @@
+use event_schemas::{Position, StoreId};
+use infra::read_models::{Checkpoint, ReadModels, Writer};
+
+use crate::{Batch, Projection, Sink, SinkError};
+
+/// A projection into tables.
+#[derive(Debug)]
+pub struct SqlSink<P> {
+    models: ReadModels,
+    store: StoreId,
+    /// Whether a new generation is built beside the one that is read.
+    anew: bool,
+    writer: Option<Writer>,
+    projection: P,
+}
+
+impl<P: Projection> SqlSink<P> {
+    /// Posts into the read model as it is; nothing is opened yet.
+    pub fn live(models: ReadModels, store: StoreId) -> Self {
+        Self { models, store, anew: false, writer: None, projection: P::default() }
+    }
+
+    /// Posts into a new generation that takes the read model's place when it is installed.
+    pub fn anew(models: ReadModels, store: StoreId) -> Self {
+        Self { anew: true, ..Self::live(models, store) }
+    }
+
+    fn writer(&mut self) -> Result<&mut Writer, SinkError> {
+        self.writer.as_mut().ok_or_else(|| SinkError::Unavailable("not opened yet".to_owned()))
+    }
+
+    async fn load_wanted(&mut self) -> Result<(), SinkError> {
+        let Some(writer) = &mut self.writer else { return Ok(()) };
+        for rows in self.projection.tables() {
+            let wanted = rows.take_wanted();
+            if !wanted.is_empty() {
+                rows.loaded(writer.load(rows.table(), &wanted).await?)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn post(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
+        for &entry in &batch.events {
+            self.projection.touch(entry);
+        }
+        self.load_wanted().await?;
+        for &entry in &batch.events {
+            self.projection.fold(entry).map_err(|error| entry.poison(&error))?;
+        }
+        let changes: Vec<_> =
+            self.projection.tables().into_iter().map(|rows| rows.changes()).collect();
+        self.writer()?.commit(&batch.from, &batch.to, &changes).await?;
+        for rows in self.projection.tables() {
+            rows.committed();
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, empty: bool) {
+        for rows in self.projection.tables() {
+            rows.forget(empty);
+        }
+    }
+}
+
+impl<P: Projection> Sink for SqlSink<P> {
+    fn name(&self) -> &'static str {
+        P::SCHEMA.name
+    }
+
+    fn categories(&self) -> &'static [&'static str] {
+        P::CATEGORIES
+    }
+
+    async fn checkpoint(&mut self) -> Result<Checkpoint, SinkError> {
+        if self.writer.is_none() {
+            self.writer = Some(if self.anew {
+                self.models.build(P::SCHEMA, self.store).await?
+            } else {
+                self.models.open(P::SCHEMA, self.store).await?
+            });
+        }
+        let checkpoint = self.writer()?.checkpoint().await?;
+        // Rows and checkpoint commit together: at the start there are no rows.
+        self.forget(checkpoint.position == Position::START);
+        Ok(checkpoint)
+    }
+
+    async fn apply(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
+        let posted = self.post(batch).await;
+        if posted.is_err() {
+            self.forget(false);
+        }
+        posted
+    }
+
+    async fn install(&mut self) -> Result<(), SinkError> {
+        Ok(self.writer()?.install().await?)
+    }
+}

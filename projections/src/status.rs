@@ -1,0 +1,133 @@
+use std::time::Duration;
+
+use event_schemas::{Logged, Metadata, Position, Timestamp};
+use infra::{
+    event_store::{Direction, EventStore, Filter, ReadError},
+    read_models::{Checkpoint, ReadModels},
+};
+use serde::Serialize;
+
+use crate::projector::divergence;
+
+/// How a projection is doing, as `GET /v1/projections` and `daybook status` say it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProjectionStatus {
+    /// Its name.
+    pub name: &'static str,
+    /// The last place that it has posted.
+    pub position: Position,
+    /// The store's last place.
+    pub head: Position,
+    /// What it does.
+    pub state: ProjectionState,
+    /// How far behind it is.
+    pub lag: Lag,
+    /// What keeps it from going on, or what it is trying again after.
+    pub error: Option<String>,
+}
+
+/// What a projection does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProjectionState {
+    /// It follows the log.
+    Live,
+    /// It posts what came while it was away.
+    CatchingUp,
+    /// It posts everything from the start.
+    Rebuilding,
+    /// An event cannot be posted.
+    Stopped,
+    /// What was posted is not of this store's log; it waits for a rebuild.
+    Diverged,
+}
+
+/// How far behind a projection is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Lag {
+    /// Events that it has not posted; 0 exactly when the head is posted, `None` if they cannot be
+    /// counted.
+    pub events: Option<u64>,
+    /// The age of the oldest event that it has not posted, in seconds; 0 if there is none.
+    pub seconds: Option<f64>,
+}
+
+impl ProjectionStatus {
+    /// The status of a projection that has posted up to `position`.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub async fn of(
+        store: &EventStore,
+        name: &'static str,
+        position: Position,
+        state: ProjectionState,
+        error: Option<String>,
+    ) -> Result<Self, ReadError> {
+        let head = store.head().await?;
+        let lag = if position >= head {
+            Lag { events: Some(0), seconds: Some(0.0) }
+        } else {
+            Lag {
+                events: between(store, position, head),
+                seconds: oldest_beyond(store, position).await?.map(age),
+            }
+        };
+        Ok(Self { name, position, head, state, lag, error })
+    }
+}
+
+/// How the read models in `models` are doing, read from outside of the process that posts them.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn read_status(
+    store: &EventStore,
+    models: &ReadModels,
+) -> Result<Vec<ProjectionStatus>, ReadError> {
+    let mut found = Vec::new();
+    for schema in crate::SCHEMAS {
+        let snapshot = models.reader(schema).snapshot().await;
+        let (checkpoint, mut error) = match snapshot {
+            Ok(snapshot) => (snapshot.checkpoint().clone(), None),
+            Err(error) => (Checkpoint::start(store.id()), Some(error.to_string())),
+        };
+        let state = match divergence(store, &checkpoint, store.head().await?).await? {
+            Some(reason) => {
+                error = Some(reason);
+                ProjectionState::Diverged
+            }
+            None if checkpoint.position >= store.head().await? => ProjectionState::Live,
+            None => ProjectionState::CatchingUp,
+        };
+        let position = checkpoint.position;
+        found.push(ProjectionStatus::of(store, schema.name, position, state, error).await?);
+    }
+    Ok(found)
+}
+
+/// How many events lie behind `position`, up to `head`.
+fn between(store: &EventStore, position: Position, head: Position) -> Option<u64> {
+    match store {
+        // Its positions count its events.
+        EventStore::Sqlite(_) => Some(head.0.saturating_sub(position.0)),
+    }
+}
+
+/// When the first event behind `position` was written; others' events may not say it.
+async fn oldest_beyond(
+    store: &EventStore,
+    position: Position,
+) -> Result<Option<Timestamp>, ReadError> {
+    let page = store.read_log(position, Direction::Forwards, &Filter::default(), 100).await?;
+    // The metadata alone: the event may be one that cannot be decoded.
+    let metadata = |logged: &Logged| serde_json::from_slice::<Metadata>(&logged.metadata).ok();
+    Ok(page.events.iter().find_map(metadata).map(|metadata| metadata.recorded_at))
+}
+
+/// How long ago that was, in seconds; 0 if it lies in the future.
+pub(crate) fn age(time: Timestamp) -> f64 {
+    let now = Timestamp::from(jiff::Timestamp::now());
+    let micros = now.as_micros().saturating_sub(time.as_micros()).max(0);
+    Duration::from_micros(micros.unsigned_abs()).as_secs_f64()
+}

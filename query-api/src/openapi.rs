@@ -1,0 +1,123 @@
+use infra::http::{
+    BAD_REQUEST, FaultDocument, INTERNAL, MISDIRECTED, NOT_FOUND, NOT_YET_POSTED,
+    PROJECTION_DIVERGED, PROJECTION_STOPPED, ProblemDocument, UNAVAILABLE,
+    openapi::{add_header, add_parameter, add_problems},
+};
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Type,
+        path::{Operation, ParameterIn},
+    },
+};
+
+use crate::{answers, reports::sales::REPORT_TOO_LARGE};
+
+/// The queries' part of the program's OpenAPI document.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Daybook",
+        description = "A commerce backend on an event log. HEAD is answered wherever GET is. JSON is strict: unknown or doubled members and parameters are refused. Every error is a problem (RFC 9457) whose `type` explains it in plain words. Times go out in UTC with six digits of a second; money is in minor units.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        crate::orders::list::list,
+        crate::orders::one::order,
+        crate::orders::history::history,
+        crate::stock::list::list,
+        crate::stock::one::stock,
+        crate::products::list::list,
+        crate::products::search::search,
+        crate::products::one::product,
+        crate::users::list::list,
+        crate::users::one::user,
+        crate::users::summary::summary,
+        crate::reports::sales::sales,
+        crate::events::events,
+        crate::projections::projections,
+        crate::health::live,
+        crate::health::ready,
+        crate::process::metrics,
+        crate::process::openapi,
+        crate::docs::docs,
+        crate::problems::problem,
+        crate::process::root,
+    ),
+    components(schemas(
+        ProblemDocument, FaultDocument, answers::Money, answers::Order, answers::Stock,
+        answers::Product, answers::Variant, answers::User,
+    )),
+    tags(
+        (name = "orders", description = "Orders"),
+        (name = "products", description = "Products and the search for them"),
+        (name = "stock", description = "Stock"),
+        (name = "users", description = "Users"),
+        (name = "reports", description = "Reports"),
+        (name = "log", description = "The log of events, and how far the read models are posted from it"),
+        (name = "process", description = "The process itself"),
+    ),
+)]
+struct Document;
+
+/// The OpenAPI document of the queries. The commands' part is merged into it.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    for (path, item) in &mut document.paths.paths {
+        if let Some(operation) = &mut item.get {
+            complete(path, operation);
+        }
+    }
+    document
+}
+
+/// Adds what all operations of a kind have in common.
+fn complete(path: &str, operation: &mut Operation) {
+    let header = |operation: &mut Operation, name, description, example: &str| {
+        add_parameter(operation, ParameterIn::Header, name, Type::String, description, example);
+    };
+    let id = operation.operation_id.clone().unwrap_or_default();
+    if id.starts_with("list_") && id != "list_projections" || id.starts_with("search_") {
+        let query = ParameterIn::Query;
+        let limit = "Items in a page, 1 to 1000; 50 unless given";
+        add_parameter(operation, query.clone(), "limit", Type::Integer, limit, 50);
+        let cursor = "`next` of the page before; the other parameters have to be the same";
+        add_parameter(operation, query, "cursor", Type::String, cursor, "");
+    }
+    if path.starts_with("/v1/") {
+        let position = "Waits until the answer includes what stands in the log up to there; take it from the answer to a command";
+        let example = "8e03978e-40d5-43dd-bc93-6894a57f9324:42";
+        header(operation, "Daybook-Position", position, example);
+        let prefer =
+            "How long to wait for Daybook-Position: wait=0 to wait=30 seconds; 2 unless given";
+        header(operation, "Prefer", prefer, "wait=5");
+        add_header(
+            operation,
+            "2",
+            "Daybook-Position",
+            "How far the rows of this answer are posted",
+        );
+        add_header(operation, "2", "Preference-Applied", "Answers Prefer");
+        add_problems(
+            operation,
+            [
+                &BAD_REQUEST,
+                &NOT_YET_POSTED,
+                &PROJECTION_STOPPED,
+                &PROJECTION_DIVERGED,
+                &UNAVAILABLE,
+            ],
+        );
+    }
+    if path.contains('{') {
+        add_problems(operation, [&NOT_FOUND]);
+    }
+    if path == "/v1/reports/sales" {
+        add_problems(operation, [&REPORT_TOO_LARGE]);
+    }
+    header(operation, "Request-Id", "An id of the caller's own for this request", "my-request-1");
+    add_problems(operation, [&MISDIRECTED, &INTERNAL]);
+    add_header(operation, "", "Request-Id", "The caller's id if it sent one, else a new one");
+    add_header(operation, "503", "Retry-After", "Seconds");
+}

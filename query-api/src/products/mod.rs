@@ -1,0 +1,5 @@
+//! Queries about products.
+
+pub(crate) mod list;
+pub(crate) mod one;
+pub(crate) mod search;

@@ -1,0 +1,8 @@
+//! Reports: sums of sales by intervals of any time zone.
+
+mod buckets;
+mod intervals;
+pub(crate) mod sales;
+mod sums;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Queries about users. What is personal is opened here, on reading, and stored nowhere.
+
+pub(crate) mod list;
+pub(crate) mod one;
+pub(crate) mod summary;
+
+use event_schemas::{StreamName, Timestamp, UserEvent};
+use infra::{
+    http::{Problem, UNAVAILABLE},
+    keys::{KeyStore, associated_data},
+    read_models::{ReadModelError, Row},
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// The columns of a [`Sealed`] user.
+const COLUMNS: &str = "id, registered_at, personal, personal_event";
+
+/// A user as the rows have it.
+struct Sealed {
+    id: String,
+    registered_at: i64,
+    personal: Option<String>,
+    personal_event: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Opened<'a> {
+    id: &'a str,
+    personal: Option<Box<RawValue>>,
+    registered_at: Timestamp,
+}
+
+impl Sealed {
+    /// From [`COLUMNS`] beginning at `first`.
+    fn read(row: &mut Row, first: usize) -> Result<Self, ReadModelError> {
+        Ok(Self {
+            id: row.text(first)?,
+            registered_at: row.integer(first + 1)?,
+            personal: row.optional_text(first + 2)?,
+            personal_event: row.optional_text(first + 3)?,
+        })
+    }
+
+    /// The document as it goes out. `personal` is null for who has none and for who was forgotten.
+    ///
+    /// # Errors
+    /// 503 if the key store cannot be read.
+    async fn open(&self, keys: &KeyStore) -> Result<String, Problem> {
+        let personal = match (&self.personal, &self.personal_event) {
+            (Some(sealed), Some(event)) => self.unseal(keys, sealed, event).await?,
+            _ => None,
+        };
+        let registered_at = Timestamp::saturating(self.registered_at);
+        serde_json::to_string(&Opened { id: &self.id, personal, registered_at })
+            .map_err(Problem::internal)
+    }
+
+    async fn unseal(
+        &self,
+        keys: &KeyStore,
+        sealed: &str,
+        event: &str,
+    ) -> Result<Option<Box<RawValue>>, Problem> {
+        let event = Uuid::try_parse(event).map_err(Problem::internal)?;
+        let stream = StreamName::new(UserEvent::CATEGORY, &self.id);
+        let opened = keys.unseal(&self.id, &associated_data(&stream, event), sealed).await;
+        let plain = opened.map_err(|error| {
+            Problem::new(&UNAVAILABLE, "The key store cannot be read now. Send the query again.")
+                .because(error)
+        })?;
+        let read = |plain: Vec<u8>| serde_json::from_slice(&plain).map_err(Problem::internal);
+        plain.map(read).transpose()
+    }
+}

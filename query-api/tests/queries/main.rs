@@ -1,0 +1,11 @@
+//! Queries over a real store, read models and search index, through the outermost service.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod catalogue;
+mod events;
+mod orders;
+mod process;
+mod read_your_writes;
+mod reports;
+mod support;
+mod users;
