@@ -1,12 +1,27 @@
 use std::sync::Arc;
 
 use event_schemas::{Decoded, Recorded, RequestHash, Revision, StreamName};
-use infra::event_store::{Direction, EventStore};
+use infra::event_store::{Direction, EventStore, StreamPage};
 use uuid::Uuid;
 
 use crate::executor::{Failure, unreadable};
 
+/// Most streams end within the first page, which the store reads without a change of thread.
+const FIRST_PAGE: usize = 64;
 const PAGE: usize = 1_000;
+
+/// A page of a stream from a revision on.
+///
+/// # Errors
+/// [`Failure::Unavailable`] if the store cannot be read.
+pub(crate) async fn page(
+    store: &EventStore,
+    stream: &StreamName,
+    from: Revision,
+) -> Result<StreamPage, Failure> {
+    let limit = if from == Revision(0) { FIRST_PAGE } else { PAGE };
+    Ok(store.read_stream(stream, from, Direction::Forwards, limit).await?)
+}
 
 /// Folds the events of a stream up to and including `last`.
 ///
@@ -23,7 +38,7 @@ pub(crate) async fn fold_until<T>(
     let mut folded = start;
     let mut from = Revision(0);
     loop {
-        let page = store.read_stream(stream, from, Direction::Forwards, PAGE).await?;
+        let page = page(store, stream, from).await?;
         for recorded in &page.events {
             if recorded.revision > last {
                 return Ok(folded);
@@ -70,7 +85,7 @@ pub(crate) async fn repeated(
     let mut from = Revision(0);
     let mut found = None;
     loop {
-        let page = store.read_stream(stream, from, Direction::Forwards, PAGE).await?;
+        let page = page(store, stream, from).await?;
         for recorded in &page.events {
             let metadata = &decode(recorded)?.metadata;
             if metadata.command_id == command_id {

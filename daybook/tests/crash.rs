@@ -33,7 +33,12 @@ fn stock_up(server: &Server) {
         let path = format!("/v1/stock/{sku}/receipts");
         server.post(&path, &json!({ "quantity": 10 })).expect(201);
     }
-    server.post("/v1/users", &json!({ "id": "u", "personal": { "name": "U" } })).expect(201);
+    server
+        .post(
+            "/v1/users",
+            &json!({ "id": "u", "personal": { "name": "U", "email": "u@example.com" } }),
+        )
+        .expect(201);
 }
 
 fn order(quantities: [i64; 3]) -> Value {

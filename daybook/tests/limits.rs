@@ -36,7 +36,12 @@ fn shop(dir: &std::path::Path) -> Server {
     let server = Server::start(dir, &[]);
     server.post("/v1/products", &product("mug", |_| {})).expect(201);
     server.post("/v1/stock/mug-sku/receipts", &json!({ "quantity": 100 })).expect(201);
-    server.post("/v1/users", &json!({ "id": "u1", "personal": { "name": "Ada" } })).expect(201);
+    server
+        .post(
+            "/v1/users",
+            &json!({ "id": "u1", "personal": { "name": "Ada", "email": "ada@example.com" } }),
+        )
+        .expect(201);
     server
 }
 

@@ -24,7 +24,12 @@ fn stock_up(server: &Server, units: i64) {
     });
     server.post("/v1/products", &product).expect(201);
     server.post("/v1/stock/mug-red/receipts", &json!({ "quantity": units })).expect(201);
-    server.post("/v1/users", &json!({ "id": "u1", "personal": { "name": "Ada" } })).expect(201);
+    server
+        .post(
+            "/v1/users",
+            &json!({ "id": "u1", "personal": { "name": "Ada", "email": "ada@example.com" } }),
+        )
+        .expect(201);
 }
 
 fn order(quantity: i64) -> Value {
@@ -140,7 +145,8 @@ fn a_second_signal_ends_it_at_once() {
 fn a_request_under_way_is_answered_before_the_end() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &[]);
-    let body = json!({ "id": "u9", "personal": { "name": "Ada" } }).to_string();
+    let body = json!({ "id": "u9", "personal": { "name": "Eve", "email": "eve@example.com" } })
+        .to_string();
     let mut slow = TcpStream::connect(&server.address).unwrap();
     let head = format!(
         "POST /v1/users HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
@@ -290,8 +296,9 @@ fn a_rebuild_says_the_same_as_what_was_posted_live() {
 fn another_key_store_is_refused_and_the_right_one_named() {
     let dir = tempfile::tempdir().unwrap();
     Server::start(dir.path(), &[]).signal("TERM");
-    Server::start(dir.path(), &["--data", "other"]).signal("TERM");
-    for keys in ["sqlite:other/keys.sqlite", "sqlite:nowhere.sqlite"] {
+    std::fs::create_dir(dir.path().join("elsewhere")).unwrap();
+    Server::start(&dir.path().join("elsewhere"), &[]).signal("TERM");
+    for keys in ["sqlite:elsewhere/data/keys.sqlite", "sqlite:nowhere.sqlite"] {
         let args = ["serve", "--data", "data", "--listen", "127.0.0.1:0", "--keys", keys];
         let output = run(dir.path(), &args);
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));

@@ -6,3 +6,4 @@ pub mod keys;
 pub mod read_models;
 pub mod search;
 pub mod snapshots;
+mod sqlite;

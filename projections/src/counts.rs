@@ -58,7 +58,7 @@ impl Rows<Count> {
         times: i64,
         part: i64,
     ) -> Result<(), FoldError> {
-        let count = self.change(&name).get_or_insert(Count { name, value: 0 });
+        let count = self.change(name).get_or_insert(Count { name, value: 0 });
         add(&mut count.value, times, part, name)
     }
 }

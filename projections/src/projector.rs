@@ -1,6 +1,6 @@
 use std::{convert::Infallible, time::Duration};
 
-use event_schemas::{CATEGORIES, Logged, Position, Timestamp};
+use event_schemas::{Logged, Position, Timestamp};
 use infra::{
     event_store::{EventStore, Filter, ReadError, Subscription},
     read_models::Checkpoint,
@@ -212,38 +212,41 @@ pub(crate) fn batch<'a>(
     taken: &'a Taken,
     categories: &[&str],
 ) -> (Batch<'a>, Option<Poison>) {
-    let mut to = from.clone();
     let mut events = Vec::with_capacity(taken.events.len());
     for logged in &taken.events {
-        let category = logged.stream.category();
-        if categories.contains(&category) {
-            match logged.decode() {
-                Ok(decoded) => events.push(Entry { logged, decoded }),
-                Err(error) => {
-                    return (Batch { from, to, events }, Some(Poison::new(logged, error)));
-                }
+        if !categories.contains(&logged.stream.category()) {
+            continue;
+        }
+        match logged.decode() {
+            Ok(decoded) => events.push(Entry { logged, decoded }),
+            Err(error) => {
+                let to = before(&from, taken, logged.position);
+                return (Batch { from, to, events }, Some(Poison::new(logged, error)));
             }
         }
-        to.position = logged.position;
-        if CATEGORIES.contains(&category) {
-            to.last = Some((logged.position, logged.id));
-        }
     }
+    let mut to = before(&from, taken, Position(u64::MAX));
     to.position = to.position.max(taken.scanned_to);
     (Batch { from, to, events }, None)
 }
 
 /// The part of a batch that stands before `position`.
 fn batch_before<'a>(batch: &Batch<'a>, taken: &Taken, position: Position) -> Batch<'a> {
-    let mut to = batch.from.clone();
-    for logged in taken.events.iter().take_while(|logged| logged.position < position) {
-        to.position = logged.position;
-        if logged.is_ours() {
-            to.last = Some((logged.position, logged.id));
-        }
+    let to = before(&batch.from, taken, position);
+    let events = batch.events.iter().take_while(|entry| entry.logged.position < position);
+    Batch { from: batch.from.clone(), to, events: events.copied().collect() }
+}
+
+/// The checkpoint behind the last event that was taken and stands before `position`.
+fn before(from: &Checkpoint, taken: &Taken, position: Position) -> Checkpoint {
+    let end = taken.events.partition_point(|logged| logged.position < position);
+    let events = &taken.events[..end];
+    let ours = events.iter().rev().find(|logged| logged.is_ours());
+    Checkpoint {
+        store: from.store,
+        position: events.last().map_or(from.position, |logged| logged.position),
+        last: ours.map(|logged| (logged.position, logged.id)).or(from.last),
     }
-    let before = batch.events.iter().take_while(|entry| entry.logged.position < position);
-    Batch { from: batch.from.clone(), to, events: before.copied().collect() }
 }
 
 /// Why the checkpoint does not belong to this log, if it does not.

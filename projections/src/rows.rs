@@ -1,4 +1,7 @@
-use std::{collections::HashMap, hash::Hash};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
+};
 
 use infra::read_models::{Changes, ReadModelError, Row, Table, Value};
 
@@ -60,24 +63,30 @@ impl<R: Record> Default for Rows<R> {
 impl<R: Record> Rows<R> {
     /// Asks for a row, to be loaded before the fold unless it is at hand.
     pub fn want(&mut self, key: R::Key) {
-        if !self.complete && !self.slots.contains_key(&key) {
-            self.slots.insert(key.clone(), Slot::default());
-            self.wanted.push(key);
+        if self.complete {
+            return;
+        }
+        if let Entry::Vacant(entry) = self.slots.entry(key) {
+            self.wanted.push(entry.key().clone());
+            entry.insert(Slot::default());
         }
     }
 
     /// The row, to be changed, made or (by setting `None`) deleted.
-    pub fn change(&mut self, key: &R::Key) -> &mut Option<R> {
-        if !self.slots.contains_key(key) {
-            self.slots.insert(key.clone(), Slot::default());
-        }
-        // The entry was made just above; `entry` would clone every key.
-        let slot = self.slots.get_mut(key);
-        let slot = slot.unwrap_or_else(|| unreachable!("the slot was just made"));
-        if !slot.changed {
-            slot.changed = true;
-            self.changed.push(key.clone());
-        }
+    pub fn change(&mut self, key: R::Key) -> &mut Option<R> {
+        let slot = match self.slots.entry(key) {
+            Entry::Occupied(entry) => {
+                if !entry.get().changed {
+                    self.changed.push(entry.key().clone());
+                }
+                entry.into_mut()
+            }
+            Entry::Vacant(entry) => {
+                self.changed.push(entry.key().clone());
+                entry.insert(Slot::default())
+            }
+        };
+        slot.changed = true;
         &mut slot.row
     }
 }

@@ -5,9 +5,13 @@
 
 mod common;
 
+// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 use std::time::{Duration, Instant};
 
-use common::{Shop, append, open_store};
+use common::{Shop, append_fast, open_store};
 use event_schemas::{Position, Timestamp};
 use infra::read_models::ReadModels;
 use projections::{Projectors, Rebuild, SCHEMAS};
@@ -56,7 +60,7 @@ async fn rebuild() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_store(dir.path()).await;
     let shop = grocery(68_189, 8_762, 10);
-    append(&store, &shop.log).await;
+    append_fast(&store, &shop.log).await;
     let events = shop.log.len();
     drop(shop);
     store.close().await.unwrap();
@@ -90,7 +94,7 @@ async fn live() {
     let store = open_store(dir.path()).await;
     let shop = grocery(1_000, 20_000, 3);
     let (start, orders) = shop.log.split_at(shop.log.len() - 80_000);
-    append(&store, start).await;
+    append_fast(&store, start).await;
     let models = ReadModels::sqlite(dir.path().join("read-models"));
     for rate in [0_usize, 1_000, 4_000] {
         let mut projectors = Projectors::new(store.clone());
@@ -165,7 +169,7 @@ async fn wait(projectors: &Projectors, position: Position) {
 async fn point_reads() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_store(dir.path()).await;
-    append(&store, &grocery(1_000, 5_000, 3).log).await;
+    append_fast(&store, &grocery(1_000, 5_000, 3).log).await;
     let models = ReadModels::sqlite(dir.path().join("read-models"));
     let mut projectors = Projectors::new(store.clone());
     projectors.start_sql(&models).unwrap();

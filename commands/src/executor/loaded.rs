@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{Failure, memory::CommandMemory};
-use crate::aggregate::Aggregate;
+use crate::{aggregate::Aggregate, streams};
 
-const PAGE: usize = 1_000;
+/// Events after which a small state is worth a snapshot.
+const SNAPSHOT_EVENTS: usize = 1_000;
 
 /// An aggregate's state in memory, as of its stream's last event.
 pub(crate) struct Loaded<A: Aggregate> {
@@ -65,7 +66,7 @@ impl<A: Aggregate> Loaded<A> {
     /// The bytes of a snapshot, when one is due: after 1,000 events or a tenth of the state's
     /// entries, whichever is more, so that a state with many entries does not cost its square.
     pub(crate) fn snapshot_due(&mut self, snapshots: &Snapshots, name: &str) -> Option<Vec<u8>> {
-        if self.since_snapshot < PAGE.max(A::entries(&self.state) / 10) {
+        if self.since_snapshot < SNAPSHOT_EVENTS.max(A::entries(&self.state) / 10) {
             return None;
         }
         self.since_snapshot = 0;
@@ -92,7 +93,7 @@ pub(crate) async fn load<A: Aggregate>(
     };
     loop {
         let from = loaded.next();
-        let page = store.read_stream(stream, from, Direction::Forwards, PAGE).await?;
+        let page = streams::page(store, stream, from).await?;
         for recorded in &page.events {
             let decoded =
                 recorded.decode().map_err(|error| unreadable(stream, recorded.revision, error))?;

@@ -76,7 +76,9 @@ impl BenchShop {
         }
         let customers: Vec<String> = (0..CUSTOMERS).map(|n| format!("bench-{run}-c{n}")).collect();
         for customer in &customers {
-            let user = json!({ "id": customer, "personal": { "name": "Bench" } }).to_string();
+            let email = format!("{customer}@example.com");
+            let personal = json!({ "name": "Bench", "email": email });
+            let user = json!({ "id": customer, "personal": personal }).to_string();
             let request = target.post("/v1/users", &key(&run), user);
             expect(connection.send(request).await, 201, "a customer")?;
         }

@@ -1,13 +1,11 @@
 //! A CSV file, compressed or not, read in bounded memory.
 
 use std::{
+    collections::VecDeque,
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufReader, Read},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use csv::{ByteRecord, StringRecord};
@@ -62,7 +60,7 @@ pub(super) struct Row {
 pub(super) struct Input {
     file: String,
     rows: csv::Reader<Box<dyn Read + Send>>,
-    lines: Arc<AtomicU64>,
+    places: Arc<Mutex<Places>>,
     compressed: bool,
     header: StringRecord,
     record: ByteRecord,
@@ -85,17 +83,16 @@ impl Input {
     }
 
     pub(super) fn new(file: String, raw: impl Read + Send + 'static) -> Result<Self, InputError> {
-        let lines = Arc::new(AtomicU64::new(0));
-        let io = |source| InputError::Io { file: file.clone(), line: 0, source };
-        let (bytes, compressed) = unpacked(raw).map_err(io)?;
-        let bytes = Guard { bytes, state: State::Start, lines: Arc::clone(&lines), quoted: 0 };
+        let places = Arc::new(Mutex::new(Places::default()));
+        let (bytes, compressed) = unpacked(raw);
+        let bytes = Guard { bytes, state: State::Row, quoted: 0, places: Arc::clone(&places) };
         let rows = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .from_reader(Box::new(bytes) as Box<dyn Read + Send>);
         let header = StringRecord::new();
         let record = ByteRecord::new();
-        let mut input = Self { file, rows, lines, compressed, header, record };
+        let mut input = Self { file, rows, places, compressed, header, record };
         let header = input.next().map_err(|error| match error {
             InputError::NotUtf8 { file, .. } => InputError::NotCsv { file },
             error => error,
@@ -118,7 +115,7 @@ impl Input {
             Ok(true) => {}
             Err(error) => return Err(self.error(error)),
         }
-        let line = self.record.position().map_or(0, csv::Position::line);
+        let line = self.places().rows.pop_front().unwrap_or_default();
         let file = || self.file.clone();
         if self.record.as_slice().len() > LONGEST_ROW {
             return Err(InputError::TooLong { file: file(), line });
@@ -129,8 +126,12 @@ impl Input {
         }
     }
 
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn error(&self, error: csv::Error) -> InputError {
-        let (file, line) = (self.file.clone(), self.lines.load(Ordering::Relaxed));
+        let (file, line) = (self.file.clone(), self.places().lines);
         let source = match error.into_kind() {
             csv::ErrorKind::Io(source) => source,
             other => io::Error::other(format!("{other:?}")),
@@ -156,7 +157,7 @@ pub(super) fn count_rows(path: &Path) -> Option<u64> {
     if !metadata.is_file() || metadata.len() > COUNTED_UP_TO {
         return None;
     }
-    let (mut bytes, _) = unpacked(File::open(path).ok()?).ok()?;
+    let (mut bytes, _) = unpacked(File::open(path).ok()?);
     let mut buffer = vec![0; 64 * 1024];
     let mut lines: u64 = 0;
     loop {
@@ -171,43 +172,64 @@ pub(super) fn count_rows(path: &Path) -> Option<u64> {
 }
 
 /// The text, and whether it was compressed: told by the first bytes, not by the name.
-fn unpacked(raw: impl Read + Send + 'static) -> io::Result<(Box<dyn Read + Send>, bool)> {
-    let (start, raw) = peek(raw, GZIP.len())?;
+fn unpacked(raw: impl Read + Send + 'static) -> (Box<dyn Read + Send>, bool) {
+    let (start, raw) = peek(raw, GZIP.len());
     let compressed = start == GZIP;
     let text: Box<dyn Read + Send> = if compressed {
         Box::new(MultiGzDecoder::new(BufReader::with_capacity(64 * 1024, raw)))
     } else {
         Box::new(raw)
     };
-    let mut text = BufReader::with_capacity(64 * 1024, text);
-    // An error here comes again with the first row.
-    if text.fill_buf().is_ok_and(|start| start.starts_with(&BYTE_ORDER_MARK)) {
-        text.consume(BYTE_ORDER_MARK.len());
+    let (start, mut text) = peek(text, BYTE_ORDER_MARK.len());
+    if start == BYTE_ORDER_MARK {
+        // It was read just now.
+        let _ = text.read_exact(&mut [0; BYTE_ORDER_MARK.len()]);
     }
-    Ok((Box::new(text), compressed))
+    (Box::new(text), compressed)
 }
 
-/// The first bytes, and all of it. A pipe may hand them over one by one.
-fn peek<R: Read>(mut raw: R, count: usize) -> io::Result<(Vec<u8>, impl Read + use<R>)> {
+/// The first bytes, and a reader of all of it. A pipe may hand them over one by one; an error
+/// comes when it is read again.
+fn peek<R: Read>(mut raw: R, count: usize) -> (Vec<u8>, impl Read + use<R>) {
     let mut start = Vec::with_capacity(count);
-    (&mut raw).take(count as u64).read_to_end(&mut start)?;
-    Ok((start.clone(), io::Cursor::new(start).chain(raw)))
+    let failed = (&mut raw).take(count as u64).read_to_end(&mut start).err();
+    let all = io::Cursor::new(start.clone()).chain(Failing(failed)).chain(raw);
+    (start, all)
+}
+
+/// Fails once, where there is an error.
+struct Failing(Option<io::Error>);
+
+impl Read for Failing {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
+    }
 }
 
 /// Follows quotes and lines as RFC 4180 has them: the parser itself takes the end of the file for
-/// the end of an open quote.
+/// the end of an open quote, and does not tell lines exactly where they end as on Windows.
 struct Guard<R> {
     bytes: R,
     state: State,
-    lines: Arc<AtomicU64>,
     /// Bytes since the quote was opened.
     quoted: u64,
+    places: Arc<Mutex<Places>>,
+}
+
+/// Where the reader is, and where the rows begin that it read ahead.
+#[derive(Debug, Default)]
+struct Places {
+    /// Lines that have ended.
+    lines: u64,
+    rows: VecDeque<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// At the start of a value.
-    Start,
+    /// At the start of a row. Empty lines are none.
+    Row,
+    /// At the start of a further value.
+    Value,
     /// In a value without quotes, or behind the closing one.
     Plain,
     /// Within quotes opened on this line.
@@ -223,25 +245,27 @@ struct Unclosed(u64);
 impl<R: Read> Read for Guard<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.bytes.read(buffer)?;
-        let mut line = self.lines.load(Ordering::Relaxed);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         for byte in &buffer[..count] {
+            let line = places.lines + 1;
+            if self.state == State::Row && !matches!(byte, b'\n' | b'\r') {
+                places.rows.push_back(line);
+            }
             self.state = match (self.state, byte) {
-                (State::Start, b'"') => {
+                (State::Row | State::Value, b'"') => {
                     self.quoted = 0;
-                    State::Quoted(line + 1)
+                    State::Quoted(line)
                 }
                 (State::Quoted(opened), b'"') => State::Quote(opened),
-                (State::Quoted(opened), _) => State::Quoted(opened),
                 (State::Quote(opened), b'"') => State::Quoted(opened),
-                (State::Start | State::Plain | State::Quote(_), b',' | b'\n' | b'\r') => {
-                    State::Start
-                }
-                (State::Start | State::Plain | State::Quote(_), _) => State::Plain,
+                (State::Quoted(opened), _) => State::Quoted(opened),
+                (_, b',') => State::Value,
+                (_, b'\n' | b'\r') => State::Row,
+                (_, _) => State::Plain,
             };
-            line += u64::from(*byte == b'\n');
+            places.lines += u64::from(*byte == b'\n');
             self.quoted += 1;
         }
-        self.lines.store(line, Ordering::Relaxed);
         match self.state {
             State::Quoted(opened) if count == 0 || self.quoted > LONGEST_QUOTED => {
                 Err(io::Error::other(Unclosed(opened)))
@@ -304,6 +328,16 @@ mod tests {
             for bytes in [bytes, packed, in_two] {
                 assert_eq!(read_all(bytes).unwrap(), expected);
             }
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_does() {
+        for end in ["\n", "\r\n"] {
+            let text = ["a,b", "", "1,\"x", "y\"", "2,z", "", "", "3,"].join(end);
+            let lines: Vec<_> = read_all(text.into_bytes()).unwrap();
+            let lines: Vec<_> = lines.iter().map(|(line, _)| *line).collect();
+            assert_eq!(lines, [1, 3, 5, 8]);
         }
     }
 

@@ -3,10 +3,7 @@
 mod history;
 mod tables;
 
-use event_schemas::{
-    Event, OrderBody, OrderEvent,
-    resource::OrderResource,
-};
+use event_schemas::{Event, OrderBody, OrderEvent, resource::OrderResource};
 use infra::read_models::{ReadModelError, Row, Schema, Table, Value};
 
 use crate::{
@@ -104,7 +101,7 @@ impl Projection for Orders {
             | OrderEvent::Delivered(_) => {}
         }
         let id = entry.id().to_owned();
-        let row = self.orders.change(&id);
+        let row = self.orders.change(id.clone());
         let before = match &row {
             Some(order) => Some(serde_json::from_str(&order.document)?),
             None => None,

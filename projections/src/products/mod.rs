@@ -90,14 +90,13 @@ impl Projection for Products {
             | ProductEvent::TakenOffShelf(_)
             | ProductEvent::ClaimAbandoned(_) => {}
         }
-        let id = entry.id().to_owned();
-        let row = self.products.change(&id);
+        let row = self.products.change(entry.id().to_owned());
         let before = row.take().map(|product| product.document);
         let after = ProductResource::evolve(before, event);
         *row = after.map(|document| Product { revision: entry.revision(), document });
         // A product that was never made may have lost a claim.
         if row.is_none() && !matches!(event, ProductEvent::ClaimAbandoned(_)) {
-            return Err(FoldError::Unknown(format!("the product {id:?}")));
+            return Err(FoldError::Unknown(format!("the product {:?}", entry.id())));
         }
         Ok(())
     }

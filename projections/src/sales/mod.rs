@@ -114,7 +114,7 @@ impl Projection for Sales {
         let Some((order, times)) = sale(entry) else { return Ok(()) };
         for ((dimension, item), sum) in sums(order)? {
             let key = key(order, dimension, item);
-            let row = self.sales.change(&key);
+            let row = self.sales.change(key.clone());
             let sale = row.get_or_insert_with(|| Sale {
                 key,
                 orders: 0,

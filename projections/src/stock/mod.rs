@@ -77,19 +77,18 @@ impl Projection for Stock {
 
     fn fold(&mut self, entry: Entry<'_>) -> Result<(), FoldError> {
         let Event::Stock(event) = entry.event() else { return Ok(()) };
-        let sku = entry.id().to_owned();
-        let row = self.items.change(&sku);
+        let row = self.items.change(entry.id().to_owned());
         let item = match (&mut *row, event) {
             (Some(item), _) => item,
             (None, StockEvent::Introduced(event)) => row.insert(Item {
-                sku,
+                sku: entry.id().to_owned(),
                 product_id: event.product_id.clone(),
                 on_hand: 0,
                 reserved: 0,
                 revision: 0,
                 hidden: false,
             }),
-            (None, _) => return Err(FoldError::Unknown(format!("the sku {sku:?}"))),
+            (None, _) => return Err(FoldError::Unknown(format!("the sku {:?}", entry.id()))),
         };
         item.revision = entry.revision();
         match event {

@@ -137,8 +137,9 @@ impl Projection for Users {
             Event::Order(OrderEvent::Placed(event)) => {
                 self.count(&event.order, 1)?;
                 let key = order_key(entry, &event.order);
-                *self.orders.change(&key) = Some(UserOrder {
-                    key: key.clone(),
+                let row = self.orders.change(key.clone());
+                *row = Some(UserOrder {
+                    key,
                     total: event.order.total,
                     currency: event.order.currency.to_string(),
                 });
@@ -146,7 +147,7 @@ impl Projection for Users {
             }
             Event::Order(OrderEvent::Cancelled(event)) => {
                 self.count(&event.order, -1)?;
-                *self.orders.change(&order_key(entry, &event.order)) = None;
+                *self.orders.change(order_key(entry, &event.order)) = None;
                 Ok(())
             }
             _ => Ok(()),
@@ -191,7 +192,7 @@ impl Users {
 
     fn user(&mut self, id: &str) -> &mut User {
         self.users
-            .change(&id.to_owned())
+            .change(id.to_owned())
             .get_or_insert_with(|| User { id: id.to_owned(), ..User::default() })
     }
 }

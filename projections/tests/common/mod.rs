@@ -388,6 +388,24 @@ pub async fn append(store: &EventStore, log: &[Told]) {
     }
 }
 
+/// Appends a long log: the streams within each part of it side by side.
+pub async fn append_fast(store: &EventStore, log: &[Told]) {
+    for part in log.chunks(4_000) {
+        let mut streams: BTreeMap<StreamName, Vec<NewEvent>> = BTreeMap::new();
+        for told in part {
+            streams.entry(told.stream.clone()).or_default().push(told.event.clone());
+        }
+        let mut appends = tokio::task::JoinSet::new();
+        for (stream, events) in streams {
+            let store = store.clone();
+            appends.spawn(async move {
+                store.append(stream, ExpectedRevision::Any, events).await.unwrap();
+            });
+        }
+        appends.join_all().await;
+    }
+}
+
 pub async fn open_store(dir: &std::path::Path) -> EventStore {
     EventStore::open_sqlite(SqliteOptions::new(dir.join("events.sqlite"))).await.unwrap()
 }

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use uuid::Uuid;
 
 use super::{SqliteOptions, state::State};
-use crate::event_store::OpenError;
+use crate::{event_store::OpenError, sqlite::keep_plans};
 
 /// "DBev": tells a Daybook event store from any other SQLite file.
 const APPLICATION_ID: i64 = 0x4442_6576;
@@ -107,6 +107,7 @@ pub(super) fn connect(
 ) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY)?;
+    keep_plans(&connection)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "cache_size", -i64::from(cache_kib))?;
     Ok(connection)

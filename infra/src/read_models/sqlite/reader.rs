@@ -65,6 +65,7 @@ impl Pool {
         let fail = |error: rusqlite::Error| failed(schema, &error);
         let connection = Connection::open_with_flags(&current.path, flags).map_err(fail)?;
         connection.busy_timeout(Duration::from_secs(2)).map_err(fail)?;
+        crate::sqlite::keep_plans(&connection).map_err(fail)?;
         connection
             .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048;")
             .map_err(fail)?;

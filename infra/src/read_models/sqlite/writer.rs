@@ -80,6 +80,8 @@ impl SqliteWriter {
         building: Option<PathBuf>,
     ) -> Result<Self, ReadModelError> {
         connection.set_prepared_statement_cache_capacity(128);
+        let fail = |error: rusqlite::Error| failed(schema, &error);
+        crate::sqlite::keep_plans(&connection).map_err(fail)?;
         let statements = schema.tables.iter().map(|table| (table.name, Statements::of(table)));
         Ok(Self { schema, connection, statements: statements.collect(), building })
     }

@@ -1,5 +1,6 @@
 //! Search in a tantivy index: one directory, one writer. The checkpoint is the commit's payload.
 
+mod columns;
 mod directory;
 mod fields;
 mod scan;
@@ -19,6 +20,7 @@ use tantivy::{
     Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError,
     query::{EnableScoring, Query as EngineQuery, TermSetQuery},
 };
+use tokio::sync::Semaphore;
 
 use self::{
     directory::{Payload, fits, open, open_or_make, payload, writer},
@@ -44,6 +46,8 @@ struct Inner {
     posted: RwLock<Option<Checkpoint>>,
     /// Whether somebody will store the checkpoint soon.
     saving: AtomicBool,
+    /// Searches at once: more than there are cores would only make each of them slower.
+    at_once: Semaphore,
 }
 
 enum Writer {
@@ -98,6 +102,7 @@ impl TantivyIndex {
             writer: Mutex::new(writer(saved.clone())),
             posted: RwLock::new(saved),
             saving: AtomicBool::new(false),
+            at_once: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
         })))
     }
 
@@ -153,6 +158,8 @@ impl TantivyIndex {
     }
 
     pub(super) async fn query(&self, query: Query) -> Result<Page, SearchError> {
+        // It is never closed.
+        let _turn = self.0.at_once.acquire().await;
         let inner = Arc::clone(&self.0);
         blocking(move || inner.query(&query)).await
     }
@@ -358,7 +365,10 @@ fn scan(
     for (segment, reader) in (0..).zip(searcher.segment_readers()) {
         let mut pass = Pass::new(plan, segment, reader, scored)?;
         match &weight {
-            None => reader.doc_ids_alive().for_each(|document| pass.visit(document, 0.0)),
+            None if reader.has_deletes() => {
+                reader.doc_ids_alive().for_each(|document| pass.visit(document, 0.0));
+            }
+            None => (0..reader.max_doc()).for_each(|document| pass.visit(document, 0.0)),
             Some(weight) if scored => weight.for_each(reader, &mut |document, score| {
                 if !reader.is_deleted(document) {
                     pass.visit(document, score);

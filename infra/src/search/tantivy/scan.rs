@@ -4,16 +4,24 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
-    io,
 };
 
-use tantivy::{
-    DocAddress, DocId, SegmentOrdinal, SegmentReader, TantivyError,
-    columnar::{Column, Dictionary, StrColumn},
-};
+use tantivy::{DocAddress, DocId, SegmentOrdinal, SegmentReader, columnar::Column};
 
-use super::fields::{FLAGS, Fields, ID, LENGTH};
-use crate::search::{Cursor, Facet, FacetCount, Key, Query, SearchError, Sort};
+use super::{
+    columns::{
+        Allowed, Behind, Counter, Ordinals, Range, SortColumn, allowed, behind, load, ordinals,
+    },
+    fields::{FLAGS, Fields, ID, LENGTH},
+};
+use crate::search::{Facet, FacetCount, Key, Query, SearchError, Sort};
+
+/// Documents are looked at in blocks: a column is read faster so.
+const BLOCK: usize = 128;
+/// What stands of a document of a block: it passes all, it is out, or which filter alone it
+/// misses, counted from 1.
+const PASSES: usize = 0;
+const OUT: usize = usize::MAX;
 
 /// A query, checked against the schema.
 pub(super) struct Plan<'a> {
@@ -90,53 +98,6 @@ impl Scan {
     }
 }
 
-/// A keyword column as ordinals of a dictionary.
-struct Ordinals {
-    column: Column<u64>,
-    dictionary: std::sync::Arc<Dictionary>,
-}
-
-/// A filter of a keyword field: which ordinals it lets pass.
-struct Allowed {
-    column: Column<u64>,
-    ordinals: Vec<bool>,
-}
-
-struct Counter {
-    ordinals: Ordinals,
-    own_filter: Option<usize>,
-    counts: Vec<u32>,
-}
-
-struct Range {
-    column: Column<i64>,
-    least: i64,
-    greatest: i64,
-}
-
-/// What the sort key of a document is made of; lower comes first.
-enum SortColumn {
-    /// The score, then the length of the title.
-    Relevance(Column<u64>),
-    /// Nothing but the id.
-    None,
-    Integer {
-        column: Column<i64>,
-        descending: bool,
-    },
-    Text {
-        ordinals: Ordinals,
-        descending: bool,
-    },
-}
-
-/// Only what lies behind it belongs to the page: a greater key, or this key and at least this
-/// ordinal of the id.
-struct Behind {
-    key: u64,
-    id: u64,
-}
-
 /// The pass over one segment.
 pub(super) struct Pass {
     segment: SegmentOrdinal,
@@ -150,6 +111,18 @@ pub(super) struct Pass {
     best: usize,
     total: u64,
     heap: BinaryHeap<(u64, u64, DocId)>,
+    block: Block,
+}
+
+/// The documents that wait to be looked at, and what is read of them.
+#[derive(Default)]
+struct Block {
+    documents: Vec<DocId>,
+    scores: Vec<f32>,
+    states: Vec<usize>,
+    words: Vec<Option<u64>>,
+    integers: Vec<Option<i64>>,
+    keys: Vec<u64>,
 }
 
 impl Pass {
@@ -201,46 +174,70 @@ impl Pass {
             best: plan.best,
             total: 0,
             heap: BinaryHeap::new(),
+            block: Block::default(),
         })
     }
 
-    /// Looks at one document that the text matches.
+    /// Takes one document that the text matches.
     pub(super) fn visit(&mut self, document: DocId, score: f32) {
-        if let Some((column, wanted)) = &self.flags
-            && column.first(document).unwrap_or(0) & wanted != *wanted
-        {
-            return;
-        }
-        let within = |range: &Range| {
-            let value = range.column.first(document);
-            value.is_some_and(|value| range.least <= value && value <= range.greatest)
-        };
-        if !self.ranges.iter().all(within) {
-            return;
-        }
-        // Missing one filter it still counts for that filter's own facet.
-        let mut missed = None;
-        for (at, filter) in self.filters.iter().enumerate() {
-            if !filter.passes(document) {
-                if missed.is_some() {
-                    return;
-                }
-                missed = Some(at);
-            }
-        }
-        for counter in &mut self.counters {
-            if missed.is_none() || missed == counter.own_filter {
-                counter.count(document);
-            }
-        }
-        if missed.is_none() {
-            self.total += 1;
-            self.keep(document, score);
+        self.block.documents.push(document);
+        self.block.scores.push(score);
+        if self.block.documents.len() == BLOCK {
+            self.look();
         }
     }
 
-    fn keep(&mut self, document: DocId, score: f32) {
-        let key = self.sort.key(document, score);
+    /// Looks at the documents of the block.
+    fn look(&mut self) {
+        let mut block = std::mem::take(&mut self.block);
+        let Block { documents, scores, states, words, integers, keys } = &mut block;
+        states.clear();
+        states.resize(documents.len(), PASSES);
+        if let Some((column, wanted)) = &self.flags {
+            load(column, documents, words);
+            for (state, flags) in states.iter_mut().zip(words.iter()) {
+                if flags.unwrap_or(0) & wanted != *wanted {
+                    *state = OUT;
+                }
+            }
+        }
+        for range in &self.ranges {
+            load(&range.column, documents, integers);
+            for (state, value) in states.iter_mut().zip(integers.iter()) {
+                if !value.is_some_and(|value| range.least <= value && value <= range.greatest) {
+                    *state = OUT;
+                }
+            }
+        }
+        // Missing one filter a document still counts for that filter's own facet.
+        for (number, filter) in (1..).zip(&self.filters) {
+            filter.stop(documents, words, |at| {
+                states[at] = if states[at] == PASSES { number } else { OUT };
+            });
+        }
+        for counter in &mut self.counters {
+            let own = counter.own_filter.map_or(PASSES, |filter| filter + 1);
+            counter.count(documents, words, |at| states[at] == PASSES || states[at] == own);
+        }
+        self.sort.keys(documents, scores, keys);
+        let by_id = matches!(self.sort, SortColumn::None);
+        if by_id {
+            load(&self.ids.column, documents, words);
+        }
+        for (at, document) in documents.iter().enumerate() {
+            if states[at] == PASSES {
+                self.total += 1;
+                let known = if by_id { words[at] } else { None };
+                self.keep(*document, keys[at], known);
+            }
+        }
+        documents.clear();
+        scores.clear();
+        self.block = block;
+    }
+
+    /// Keeps the document if it is among the best. The ordinal of its id is read if need be.
+    fn keep(&mut self, document: DocId, key: u64, id: Option<u64>) {
         let full = self.heap.len() == self.best;
         if full && self.heap.peek().is_some_and(|worst| key > worst.0) {
             return;
@@ -248,7 +245,7 @@ impl Pass {
         if self.behind.as_ref().is_some_and(|behind| key < behind.key) {
             return;
         }
-        let id = self.ids.column.first(document).unwrap_or(u64::MAX);
+        let id = id.or_else(|| self.ids.column.first(document)).unwrap_or(u64::MAX);
         if self.behind.as_ref().is_some_and(|behind| key == behind.key && id < behind.id) {
             return;
         }
@@ -262,7 +259,8 @@ impl Pass {
     }
 
     /// Adds what this segment gave to the whole.
-    pub(super) fn finish(self, scan: &mut Scan) -> tantivy::Result<()> {
+    pub(super) fn finish(mut self, scan: &mut Scan) -> tantivy::Result<()> {
+        self.look();
         scan.total += self.total;
         for (counter, counts) in self.counters.into_iter().zip(&mut scan.counts) {
             counter.add_to(counts)?;
@@ -279,123 +277,4 @@ impl Pass {
         }
         Ok(())
     }
-}
-
-impl SortColumn {
-    fn key(&self, document: DocId, score: f32) -> u64 {
-        match self {
-            Self::None => 0,
-            Self::Relevance(length) => {
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "a score is a sum of at most 100 words at 4,000 each"
-                )]
-                let score = score as u32;
-                let length = length.first(document).unwrap_or(0).min(u64::from(u32::MAX));
-                u64::from(u32::MAX - score) << 32 | length
-            }
-            Self::Integer { column, descending } => {
-                let value = column.first(document).unwrap_or(i64::MAX);
-                turn(tantivy::i64_to_u64(value), *descending)
-            }
-            Self::Text { ordinals, descending } => {
-                turn(ordinals.column.first(document).unwrap_or(u64::MAX), *descending)
-            }
-        }
-    }
-}
-
-impl Allowed {
-    fn passes(&self, document: DocId) -> bool {
-        self.column
-            .values_for_doc(document)
-            .any(|ordinal| usize::try_from(ordinal).is_ok_and(|at| self.ordinals[at]))
-    }
-}
-
-impl Counter {
-    fn count(&mut self, document: DocId) {
-        for ordinal in self.ordinals.column.values_for_doc(document) {
-            if let Ok(at) = usize::try_from(ordinal) {
-                self.counts[at] += 1;
-            }
-        }
-    }
-
-    fn add_to(self, counts: &mut BTreeMap<String, u64>) -> io::Result<()> {
-        let counted: Vec<(u64, u32)> =
-            (0..).zip(self.counts).filter(|(_, count)| *count > 0).collect();
-        let ordinals: Vec<u64> = counted.iter().map(|(ordinal, _)| *ordinal).collect();
-        let mut counted = counted.into_iter();
-        self.ordinals.dictionary.sorted_ords_to_term_cb(&ordinals, |term| {
-            if let Some((_, count)) = counted.next() {
-                let key = String::from_utf8_lossy(term).into_owned();
-                *counts.entry(key).or_default() += u64::from(count);
-            }
-        })?;
-        Ok(())
-    }
-}
-
-impl Ordinals {
-    fn term(&self, ordinal: u64) -> io::Result<String> {
-        let mut term = Vec::new();
-        self.dictionary.ord_to_term(ordinal, &mut term)?;
-        Ok(String::from_utf8_lossy(&term).into_owned())
-    }
-
-    /// The first ordinal that is not below the term, and whether it is the term's own.
-    fn position(&self, term: &str) -> io::Result<(u64, bool)> {
-        use tantivy::columnar::TermOrdHit;
-        Ok(match self.dictionary.term_ord_or_next(term)? {
-            TermOrdHit::Exact(ordinal) => (ordinal, true),
-            TermOrdHit::Next(ordinal) => (ordinal, false),
-        })
-    }
-}
-
-/// Ordered integers the other way round.
-fn turn(key: u64, descending: bool) -> u64 {
-    if descending { !key } else { key }
-}
-
-fn behind(cursor: &Cursor, sort: &SortColumn, ids: &Ordinals) -> io::Result<Behind> {
-    let (ordinal, known) = ids.position(&cursor.id)?;
-    let id = ordinal.saturating_add(u64::from(known));
-    Ok(match (&cursor.key, sort) {
-        (Key::Number(key), _) => Behind { key: *key, id },
-        (Key::Text(text), SortColumn::Text { ordinals, descending }) => {
-            let (ordinal, known) = ordinals.position(text)?;
-            let key = turn(ordinal, *descending);
-            match (known, descending) {
-                (true, _) => Behind { key, id },
-                (false, false) => Behind { key, id: 0 },
-                (false, true) => Behind { key, id: u64::MAX },
-            }
-        }
-        // A cursor of another sort: callers keep them apart; nothing lies behind it.
-        (Key::Text(_), _) => Behind { key: u64::MAX, id: u64::MAX },
-    })
-}
-
-fn ordinals(reader: &SegmentReader, field: &str) -> tantivy::Result<Ordinals> {
-    let (dictionary, column) = match reader.fast_fields().str(field)? {
-        Some(column) => StrColumn::into_parts(column),
-        // No document of the segment has a value.
-        None => (Dictionary::empty().into(), Column::build_empty_column(reader.max_doc())),
-    };
-    Ok(Ordinals { column, dictionary })
-}
-
-fn allowed(reader: &SegmentReader, field: &str, values: &[String]) -> tantivy::Result<Allowed> {
-    let Ordinals { column, dictionary } = ordinals(reader, field)?;
-    let mut ordinals = vec![false; dictionary.num_terms()];
-    for value in values {
-        let ordinal = dictionary.term_ord(value).map_err(TantivyError::from)?;
-        if let Some(at) = ordinal.and_then(|ordinal| usize::try_from(ordinal).ok()) {
-            ordinals[at] = true;
-        }
-    }
-    Ok(Allowed { column, ordinals })
 }

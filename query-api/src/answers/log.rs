@@ -1,0 +1,100 @@
+//! The log and the projections.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// An event as it stands in the log; personal values stay sealed.
+#[derive(Serialize, ToSchema)]
+pub struct LoggedEvent {
+    id: String,
+    position: u64,
+    stream: String,
+    revision: u64,
+    #[serde(rename = "type")]
+    #[schema(example = "OrderPlaced")]
+    event_type: String,
+    /// This and the rest of its metadata are null for an event that is not Daybook's own.
+    #[schema(required, example = 1)]
+    schema_version: Option<u32>,
+    /// When it happened.
+    #[schema(required, format = DateTime)]
+    occurred_at: Option<String>,
+    /// When it was written.
+    #[schema(required, format = DateTime)]
+    recorded_at: Option<String>,
+    #[schema(required)]
+    actor: Option<ActorShape>,
+    #[schema(required)]
+    command_id: Option<String>,
+    #[schema(required)]
+    correlation_id: Option<String>,
+    #[schema(required)]
+    causation_id: Option<String>,
+    /// Null if it is no JSON.
+    #[schema(value_type = Object)]
+    data: (),
+}
+
+/// Who acted.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Actor)]
+pub struct ActorShape {
+    id: String,
+    /// `user`, `service`, `system` or `import`.
+    kind: String,
+    /// `none`, `header`, `token` or `key`.
+    proof: String,
+}
+
+/// An event of an order.
+#[derive(Serialize, ToSchema)]
+pub struct HistoryEvent {
+    id: String,
+    position: u64,
+    revision: u64,
+    #[serde(rename = "type")]
+    #[schema(example = "OrderPlaced")]
+    event_type: String,
+    #[schema(value_type = String, format = DateTime)]
+    occurred_at: String,
+    #[schema(value_type = String, format = DateTime)]
+    recorded_at: String,
+    actor: ActorShape,
+    #[schema(value_type = Object)]
+    data: (),
+}
+
+/// How a projection is doing.
+#[derive(Serialize, ToSchema)]
+pub struct Projection {
+    #[schema(example = "orders")]
+    name: String,
+    /// The last place that it has posted.
+    position: u64,
+    /// The store's last place.
+    head: u64,
+    /// `live`, `catching-up`, `rebuilding`, `stopped` or `diverged`.
+    #[schema(example = "live")]
+    state: String,
+    lag: ProjectionLag,
+    /// Why it stopped, or what it is trying again after.
+    #[schema(required)]
+    error: Option<String>,
+}
+
+/// How far behind a projection is.
+#[derive(Serialize, ToSchema)]
+pub struct ProjectionLag {
+    /// 0 exactly when the head is posted; null if it cannot be counted.
+    #[schema(required)]
+    events: Option<u64>,
+    /// The age of the oldest event that is not posted.
+    #[schema(required)]
+    seconds: Option<f64>,
+}
+
+/// Every projection.
+#[derive(Serialize, ToSchema)]
+pub struct Projections {
+    items: Vec<Projection>,
+}
