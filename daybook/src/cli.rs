@@ -312,7 +312,7 @@ pub(crate) struct BenchOrdersArgs {
     #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) skus: u32,
     /// Every order is one unit of this sku, which is made if there is none
-    #[arg(long, value_name = "SKU", conflicts_with_all = ["lines", "skus"])]
+    #[arg(long, value_name = "SKU", conflicts_with = "skus")]
     pub(crate) hot: Option<String>,
     /// Units that each sku receives before the load [default: more than can be sold]
     #[arg(long, value_name = "UNITS", value_parser = clap::value_parser!(u32).range(1..=2_147_483_647))]

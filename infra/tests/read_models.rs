@@ -114,11 +114,14 @@ async fn a_checkpoint_that_is_elsewhere_changes_nothing() {
 
 #[tokio::test]
 async fn a_batch_that_fails_halfway_leaves_nothing() {
-    let (_dir, models) = new();
+    let (dir, models) = new();
     let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
     add_one(&mut writer, 0).await;
-    let bad = vec!["id".into(), Value::Null, Value::Null];
-    let changes = [upserts(&NOTES, note(9, 9).into()), upserts(&NOTES, bad)];
+    let other = rusqlite::Connection::open(dir.path().join("models/notes-1.sqlite")).unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON notes WHEN NEW.size = 13 \
+                  BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    other.execute(refuse, []).unwrap();
+    let changes = [upserts(&NOTES, note(9, 9).into()), upserts(&NOTES, note(8, 13).into())];
     let failed = writer.commit(&at(1), &at(2), &changes).await;
     assert!(matches!(failed, Err(ReadModelError::Unavailable(_))), "{failed:?}");
     assert_eq!(writer.checkpoint().await.unwrap(), at(1));

@@ -96,71 +96,35 @@ async fn live() {
     let (start, orders) = shop.log.split_at(shop.log.len() - 80_000);
     append_fast(&store, start).await;
     let models = ReadModels::sqlite(dir.path().join("read-models"));
-    for rate in [0_usize, 1_000, 4_000] {
+    for (rate, posting) in [(1_000, false), (1_000, true), (4_000, false), (4_000, true)] {
         let mut projectors = Projectors::new(store.clone());
-        if rate > 0 {
+        if posting {
             projectors.start_sql(&models).unwrap();
             wait(&projectors, store.head().await.unwrap()).await;
         }
-        // Without projectors: what appending alone costs.
-        let paced = if rate == 0 { 1_000 } else { rate };
-        let before = cpu();
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), cpu());
         let mut delays = Vec::new();
-        let part = &orders[..paced * 4 * 4];
+        let part = &orders[..rate * 4 * 4];
         for (at, ten) in part.chunks(40).enumerate() {
-            let due = begun + Duration::from_secs_f64(at as f64 * 10.0 / paced as f64);
+            let due = begun + Duration::from_secs_f64(at as f64 * 10.0 / rate as f64);
             tokio::time::sleep_until(due.into()).await;
             append_anew(&store, ten).await;
-            if rate > 0 && at % 20 == 0 {
+            if posting && at % 20 == 0 {
                 let (head, acknowledged) = (store.head().await.unwrap(), Instant::now());
                 wait(&projectors, head).await;
                 delays.push(acknowledged.elapsed());
             }
         }
-        let took = begun.elapsed();
+        let (took, cost, events) = (begun.elapsed(), cpu() - before, part.len());
         delays.sort_unstable();
-        let events = part.len();
         println!(
-            "{rate} orders/s: {events} events in {took:?}, processor {:?} ({:.1} us an event), lag p50 {:?} p99 {:?}",
-            cpu() - before,
-            (cpu() - before).as_secs_f64() * 1e6 / events as f64,
+            "{rate} orders/s, posting {posting}: {events} events in {took:?}, processor {cost:?} \
+             ({:.1} us an event), lag p50 {:?} p99 {:?}",
+            cost.as_secs_f64() * 1e6 / events as f64,
             delays.get(delays.len() / 2),
             delays.get(delays.len() * 99 / 100),
         );
         projectors.stop().await;
-    }
-}
-
-async fn append_anew(store: &infra::event_store::EventStore, told: &[common::Told]) {
-    use event_schemas::{ExpectedRevision, NewEvent};
-    for told in told {
-        let decoded = told.event.decoded().unwrap();
-        let mut metadata = decoded.metadata.clone();
-        metadata.recorded_at = Timestamp::saturating(metadata.recorded_at.as_micros() + 1);
-        let id = uuid::Uuid::from_u128(rand());
-        let mut stream = told.stream.clone();
-        if stream.category() == "order" {
-            stream = event_schemas::StreamName::new("order", &id.to_string());
-        }
-        let event = NewEvent::new(id, decoded.event.clone(), metadata).unwrap();
-        let store = store.clone();
-        tokio::spawn(async move {
-            store.append(stream, ExpectedRevision::Any, vec![event]).await.unwrap();
-        });
-    }
-    tokio::task::yield_now().await;
-}
-
-fn rand() -> u128 {
-    use std::hash::{BuildHasher, Hasher};
-    let half = || u128::from(std::hash::RandomState::new().build_hasher().finish());
-    half() << 64 | half()
-}
-
-async fn wait(projectors: &Projectors, position: Position) {
-    for schema in SCHEMAS {
-        projectors.wait_for(schema.name, position, Duration::from_secs(60)).await.unwrap();
     }
 }
 

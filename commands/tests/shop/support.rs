@@ -17,7 +17,6 @@ use tempfile::TempDir;
 pub(crate) struct Shop {
     pub(crate) commands: Commands,
     pub(crate) store: EventStore,
-    pub(crate) keys: KeyStore,
     frame: Frame,
     processes: Option<Processes>,
     folder: TempDir,
@@ -80,12 +79,7 @@ impl Shop {
         let (commands, processes) = start(&store, &keys, &folder, timeout);
         commands.ready(Duration::from_secs(10)).await.unwrap();
         let frame = frame(commands::router(commands.clone()), None);
-        Self { commands, store, keys, frame, processes: Some(processes), folder, timeout }
-    }
-
-    /// A second node on the same store.
-    pub(crate) fn second_node(&self) -> (Commands, Processes) {
-        start(&self.store, &self.keys, &self.folder, self.timeout)
+        Self { commands, store, frame, processes: Some(processes), folder, timeout }
     }
 
     /// Ends everything and opens it anew.

@@ -17,7 +17,7 @@ use super::{
 /// that every statement stays prepared.
 const ROWS: [usize; 3] = [64, 8, 1];
 /// Pages of the WAL before they are moved into the file, a sync each time.
-const WAL_PAGES: i64 = 4_000;
+const WAL_PAGES: i64 = 8_000;
 
 /// The connection that writes one read model.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ struct Statements {
 impl SqliteWriter {
     pub(super) fn open(schema: &'static Schema, path: &Path) -> Result<Self, ReadModelError> {
         let fail = |error: rusqlite::Error| failed(schema, &error);
-        let connection =
-            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(fail)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(fail)?;
         super::reader::check_schema(&connection, schema)?;
         let writer = Self::new(schema, connection, None)?;
         writer.go_live().map_err(fail)?;
@@ -61,7 +61,8 @@ impl SqliteWriter {
         connection
             .execute_batch(
                 "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; \
-                 PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -65536;",
+                 PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -32768; \
+                 PRAGMA temp_store = MEMORY;",
             )
             .map_err(fail)?;
         connection.execute(sql::CREATE_CHECKPOINT, []).map_err(fail)?;
@@ -91,6 +92,7 @@ impl SqliteWriter {
         self.connection.busy_timeout(Duration::from_secs(2))?;
         self.connection.execute_batch(&format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192; \
+             PRAGMA temp_store = MEMORY; \
              PRAGMA wal_autocheckpoint = {WAL_PAGES}; PRAGMA journal_size_limit = 67108864;"
         ))
     }
@@ -194,6 +196,7 @@ fn parts<'a>(
     values: &'a [Value],
     width: usize,
 ) -> impl Iterator<Item = (&'a str, &'a [Value])> {
+    debug_assert!(values.len().is_multiple_of(width), "rows are whole");
     let mut rest = values;
     std::iter::from_fn(move || {
         let rows = rest.len() / width;

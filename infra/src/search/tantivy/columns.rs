@@ -68,14 +68,19 @@ where
 
 impl SortColumn {
     /// The keys of a block.
-    pub(super) fn keys(&self, block: &[DocId], scores: &[f32], keys: &mut Vec<u64>) {
+    pub(super) fn keys(
+        &self,
+        block: &[DocId],
+        scores: &[f32],
+        (words, integers): (&mut Vec<Option<u64>>, &mut Vec<Option<i64>>),
+        keys: &mut Vec<u64>,
+    ) {
         keys.clear();
         match self {
             Self::None => keys.resize(block.len(), 0),
             Self::Relevance(length) => {
-                let mut lengths = Vec::new();
-                load(length, block, &mut lengths);
-                keys.extend(scores.iter().zip(lengths).map(|(score, length)| {
+                load(length, block, words);
+                keys.extend(scores.iter().zip(words).map(|(score, length)| {
                     #[expect(
                         clippy::cast_possible_truncation,
                         clippy::cast_sign_loss,
@@ -87,16 +92,17 @@ impl SortColumn {
                 }));
             }
             Self::Integer { column, descending } => {
-                let mut values = Vec::new();
-                load(column, block, &mut values);
-                let key = |value: Option<i64>| tantivy::i64_to_u64(value.unwrap_or(i64::MAX));
-                keys.extend(values.into_iter().map(|value| turn(key(value), *descending)));
+                load(column, block, integers);
+                // Without a value behind all others, whichever way they are sorted.
+                let key = |value: &Option<i64>| {
+                    value.map_or(u64::MAX, |value| turn(tantivy::i64_to_u64(value), *descending))
+                };
+                keys.extend(integers.iter().map(key));
             }
             Self::Text { ordinals, descending } => {
-                let mut values = Vec::new();
-                load(&ordinals.column, block, &mut values);
-                let key = |value: Option<u64>| turn(value.unwrap_or(u64::MAX), *descending);
-                keys.extend(values.into_iter().map(key));
+                load(&ordinals.column, block, words);
+                let key = |value: &Option<u64>| turn(value.unwrap_or_default(), *descending);
+                keys.extend(words.iter().map(key));
             }
         }
     }

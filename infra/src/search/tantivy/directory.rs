@@ -23,6 +23,8 @@ use crate::{
 const FORMAT: &str = "daybook-search";
 /// What the writer gathers before it writes a segment.
 const WRITER_BYTES: usize = 20_000_000;
+/// So many segments of like size are merged into one: every query looks into each.
+const SEGMENTS_MERGED: usize = 4;
 /// Segments with a larger part of deleted documents are merged.
 const MOST_DELETED: f32 = 0.3;
 
@@ -74,6 +76,7 @@ pub(super) fn writer(index: &Index, dir: &Path) -> Result<IndexWriter, SearchErr
         error => error.into(),
     })?;
     let mut policy = LogMergePolicy::default();
+    policy.set_min_num_segments(SEGMENTS_MERGED);
     policy.set_del_docs_ratio_before_merge(MOST_DELETED);
     writer.set_merge_policy(Box::new(policy));
     Ok(writer)

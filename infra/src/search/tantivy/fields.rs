@@ -136,6 +136,12 @@ impl Fields {
             }
         }
         encoded.add_u64(self.length, length as u64);
+        for (text, field) in self.schema.texts.iter().zip(&self.texts) {
+            let given = document.texts.iter().any(|(name, _)| *name == text.name);
+            if text.sortable && !given {
+                encoded.add_text(*field, "");
+            }
+        }
         for (name, value) in &document.keywords {
             let field = self.keyword(name)?;
             if !value.is_empty() {

@@ -325,7 +325,7 @@ impl Inner {
             }
             scanned
         };
-        let (total, facets, hits, more) = scan.finish(&plan);
+        let scan::Answer { total, facets, hits, more } = scan.finish(&plan)?;
         let items = hits.iter().map(|hit| {
             let document: TantivyDocument = searcher.doc(hit.address)?;
             Ok(self.fields.body(&document))

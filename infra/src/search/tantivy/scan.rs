@@ -4,6 +4,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
+    io,
 };
 
 use tantivy::{DocAddress, DocId, SegmentOrdinal, SegmentReader, columnar::Column};
@@ -37,7 +38,16 @@ pub(super) struct Plan<'a> {
 pub(super) struct Scan {
     pub(super) total: u64,
     counts: Vec<BTreeMap<String, u64>>,
-    hits: Vec<Hit>,
+    candidates: Vec<Candidate>,
+    /// The ids of each segment.
+    ids: Vec<Ordinals>,
+}
+
+/// A document that may belong to the page. Its id is looked up only if it decides.
+struct Candidate {
+    key: Key,
+    id: u64,
+    address: DocAddress,
 }
 
 /// A document of the page.
@@ -73,20 +83,38 @@ impl<'a> Plan<'a> {
     }
 
     pub(super) fn empty(&self) -> Scan {
-        Scan { total: 0, counts: vec![BTreeMap::new(); self.query.facets.len()], hits: Vec::new() }
+        Scan {
+            total: 0,
+            counts: vec![BTreeMap::new(); self.query.facets.len()],
+            candidates: Vec::new(),
+            ids: Vec::new(),
+        }
     }
 }
 
+/// What a query found, but for the documents themselves.
+pub(super) struct Answer {
+    pub(super) total: u64,
+    pub(super) facets: Vec<Facet>,
+    /// The documents of the page.
+    pub(super) hits: Vec<Hit>,
+    /// Whether others follow.
+    pub(super) more: bool,
+}
+
 impl Scan {
-    /// The facets, the documents of the page, and whether more follow.
-    pub(super) fn finish(mut self, plan: &Plan) -> (u64, Vec<Facet>, Vec<Hit>, bool) {
+    /// Puts together what the segments gave.
+    pub(super) fn finish(mut self, plan: &Plan) -> io::Result<Answer> {
         let descending = matches!(plan.query.sort, Sort::Text { descending: true, .. });
-        self.hits.sort_unstable_by(|a, b| {
-            let keys = if descending { b.key.cmp(&a.key) } else { a.key.cmp(&b.key) };
-            keys.then_with(|| a.id.cmp(&b.id))
-        });
-        let more = self.hits.len() > plan.query.limit;
-        self.hits.truncate(plan.query.limit);
+        let by_key = |a: &Key, b: &Key| if descending { b.cmp(a) } else { a.cmp(b) };
+        self.candidates.sort_unstable_by(|a, b| by_key(&a.key, &b.key));
+        if let Some(last) = self.candidates.get(plan.best - 1).map(|last| last.key.clone()) {
+            self.candidates.retain(|found| by_key(&found.key, &last).is_le());
+        }
+        let mut hits = named(self.candidates, &self.ids)?;
+        hits.sort_unstable_by(|a, b| by_key(&a.key, &b.key).then_with(|| a.id.cmp(&b.id)));
+        let more = hits.len() > plan.query.limit;
+        hits.truncate(plan.query.limit);
         let facets = plan.query.facets.iter().zip(self.counts).map(|(field, counts)| {
             let mut counts: Vec<_> =
                 counts.into_iter().map(|(key, count)| FacetCount { key, count }).collect();
@@ -94,8 +122,29 @@ impl Scan {
             counts.truncate(plan.query.facet_limit);
             Facet { field, counts }
         });
-        (self.total, facets.collect(), self.hits, more)
+        Ok(Answer { total: self.total, facets: facets.collect(), hits, more })
     }
+}
+
+/// Looks the ids up, those of one segment in one pass over its dictionary.
+fn named(mut candidates: Vec<Candidate>, ids: &[Ordinals]) -> io::Result<Vec<Hit>> {
+    candidates.sort_unstable_by_key(|found| (found.address.segment_ord, found.id));
+    let mut hits = Vec::with_capacity(candidates.len());
+    let same_segment =
+        |a: &Candidate, b: &Candidate| a.address.segment_ord == b.address.segment_ord;
+    for of_segment in candidates.chunk_by(same_segment) {
+        let segment = usize::try_from(of_segment[0].address.segment_ord);
+        let Some(ids) = segment.ok().and_then(|segment| ids.get(segment)) else { continue };
+        let ordinals: Vec<u64> = of_segment.iter().map(|found| found.id).collect();
+        let mut found = of_segment.iter();
+        ids.dictionary.sorted_ords_to_term_cb(&ordinals, |term| {
+            if let Some(Candidate { key, address, .. }) = found.next() {
+                let id = String::from_utf8_lossy(term).into_owned();
+                hits.push(Hit { key: key.clone(), id, address: *address });
+            }
+        })?;
+    }
+    Ok(hits)
 }
 
 /// The pass over one segment.
@@ -219,7 +268,7 @@ impl Pass {
             let own = counter.own_filter.map_or(PASSES, |filter| filter + 1);
             counter.count(documents, words, |at| states[at] == PASSES || states[at] == own);
         }
-        self.sort.keys(documents, scores, keys);
+        self.sort.keys(documents, scores, (words, integers), keys);
         let by_id = matches!(self.sort, SortColumn::None);
         if by_id {
             load(&self.ids.column, documents, words);
@@ -273,8 +322,9 @@ impl Pass {
                 _ => Key::Number(key),
             };
             let address = DocAddress::new(self.segment, document);
-            scan.hits.push(Hit { key, id: self.ids.term(id)?, address });
+            scan.candidates.push(Candidate { key, id, address });
         }
+        scan.ids.push(self.ids);
         Ok(())
     }
 }
