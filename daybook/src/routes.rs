@@ -46,7 +46,7 @@ pub(crate) fn router(settings: &Settings, shop: &Shop) -> Result<Router, Failure
 
 /// The OpenAPI document of the whole program.
 pub(crate) fn openapi() -> OpenApi {
-    query_api::openapi()
+    query_api::openapi().merge_from(commands::openapi())
 }
 
 /// The process's one metrics recorder.

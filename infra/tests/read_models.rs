@@ -51,7 +51,7 @@ async fn query(models: &ReadModels, sql: &str, parameters: &[Value]) -> Vec<Row>
 }
 
 async fn add_one(writer: &mut Writer, from: u64) {
-    let changes = [upserts(&NOTES, note(from as usize, 1).into())];
+    let changes = [upserts(&NOTES, note(usize::try_from(from).unwrap(), 1).into())];
     writer.commit(&at(from), &at(from + 1), &changes).await.unwrap();
 }
 

@@ -1,6 +1,6 @@
 use std::{convert::Infallible, time::Duration};
 
-use event_schemas::{Logged, Position, Timestamp};
+use event_schemas::{Logged, Position};
 use infra::{
     event_store::{EventStore, Filter, ReadError, Subscription},
     read_models::Checkpoint,
@@ -140,34 +140,31 @@ impl<S: Sink> Projector<S> {
     /// Posts what was taken; of what holds an event that cannot be posted, all that stands before
     /// it, wherever the batch was cut.
     async fn apply(&mut self, from: Checkpoint, taken: &Taken) -> Result<Checkpoint, End> {
-        let name = self.sink.name();
-        let (batch, mut poison) = batch(from, taken, self.sink.categories());
-        let oldest = batch.events.first().map(|entry| entry.metadata().recorded_at);
-        let count = batch.events.len();
-        let (mut from, mut to) = (batch.from.clone(), batch.to.clone());
-        if to.position > from.position {
-            match self.sink.apply(&batch).await {
-                Ok(()) => from = to,
-                Err(SinkError::Poison(found)) => {
-                    let before = batch_before(&batch, taken, found.position);
-                    to = before.to.clone();
-                    if to.position > from.position {
-                        self.sink.apply(&before).await?;
-                        from = to;
-                    }
-                    poison = Some(found);
-                }
-                Err(error) => return Err(error.into()),
+        let (whole, undecodable) = batch(from, taken, self.sink.categories());
+        let (posted, poison) = match self.advance(&whole).await {
+            Ok(()) => (whole.to, undecodable),
+            Err(SinkError::Poison(found)) => {
+                let sound = batch_before(&whole, taken, found.position);
+                self.advance(&sound).await?;
+                (sound.to, Some(found))
             }
-        }
-        measure(name, from.position, count, oldest);
+            Err(error) => return Err(error.into()),
+        };
         match poison {
-            None => Ok(from),
+            None => Ok(posted),
             Some(poison) => {
-                self.posted.send_modify(|posted| posted.position = from.position);
+                self.posted.send_modify(|told| told.position = posted.position);
                 Err(SinkError::Poison(poison).into())
             }
         }
+    }
+
+    async fn advance(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
+        if batch.to.position > batch.from.position {
+            self.sink.apply(batch).await?;
+            measure(self.sink.name(), batch);
+        }
+        Ok(())
     }
 
     fn tell(&self, position: Position, state: ProjectionState) {
@@ -200,8 +197,8 @@ async fn take(subscription: &mut Subscription) -> Result<Taken, ReadError> {
 fn pause(events: usize) -> Duration {
     match events {
         0..8 => Duration::ZERO,
-        8..256 => Duration::from_millis(15),
-        _ => Duration::from_millis(40),
+        8..128 => Duration::from_millis(20),
+        _ => Duration::from_millis(50),
     }
 }
 
@@ -280,13 +277,13 @@ async fn asked(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|&asked| asked).await;
 }
 
-fn measure(name: &'static str, position: Position, events: usize, oldest: Option<Timestamp>) {
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-    metrics::gauge!("projection_position", "projection" => name).set(position.0 as f64);
-    let Some(oldest) = oldest else { return };
-    #[expect(clippy::cast_precision_loss, reason = "a histogram takes floats")]
-    metrics::histogram!("projection_batch_events", "projection" => name).record(events as f64);
+fn measure(name: &'static str, batch: &Batch<'_>) {
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+    let (position, events) = (batch.to.position.0 as f64, batch.events.len() as f64);
+    metrics::gauge!("projection_position", "projection" => name).set(position);
+    let Some(oldest) = batch.events.first() else { return };
+    metrics::histogram!("projection_batch_events", "projection" => name).record(events);
     // From written to queryable, of the batch's oldest event.
     metrics::histogram!("projection_delay_seconds", "projection" => name)
-        .record(status::age(oldest));
+        .record(status::age(oldest.metadata().recorded_at));
 }

@@ -9,12 +9,16 @@ mod common;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-use std::time::{Duration, Instant};
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    time::{Duration, Instant},
+};
 
-use common::{Shop, append_fast, open_store};
-use event_schemas::{Position, Timestamp};
-use infra::read_models::ReadModels;
+use common::{Shop, Told, append_fast, open_store};
+use event_schemas::{ExpectedRevision, NewEvent, Position, StreamName, Timestamp};
+use infra::{event_store::EventStore, read_models::ReadModels};
 use projections::{Projectors, Rebuild, SCHEMAS};
+use uuid::Uuid;
 
 /// A log like that of a grocery's four weeks: many products and skus, orders of ten lines.
 fn grocery(products: usize, orders: usize, lines: usize) -> Shop {
@@ -155,4 +159,35 @@ async fn point_reads() {
         (cpu() - before).as_secs_f64() * 1e6 / reads as f64
     );
     projectors.stop().await;
+}
+
+/// Appends the events once more, each by itself and under ids of its own.
+async fn append_anew(store: &EventStore, told: &[Told]) {
+    for Told { stream, event } in told {
+        let decoded = event.decoded().unwrap();
+        let mut metadata = decoded.metadata.clone();
+        metadata.recorded_at = Timestamp::from(jiff::Timestamp::now());
+        let id = Uuid::from_u128(random());
+        let stream = match stream.category() {
+            "order" => StreamName::new("order", &id.to_string()),
+            _ => stream.clone(),
+        };
+        let event = NewEvent::new(id, decoded.event.clone(), metadata).unwrap();
+        let store = store.clone();
+        tokio::spawn(async move {
+            store.append(stream, ExpectedRevision::Any, vec![event]).await.unwrap();
+        });
+    }
+    tokio::task::yield_now().await;
+}
+
+fn random() -> u128 {
+    let half = || u128::from(RandomState::new().build_hasher().finish());
+    half() << 64 | half()
+}
+
+async fn wait(projectors: &Projectors, position: Position) {
+    for schema in SCHEMAS {
+        projectors.wait_for(schema.name, position, Duration::from_secs(60)).await.unwrap();
+    }
 }

@@ -125,7 +125,9 @@ pub(crate) async fn run(args: BenchOrdersArgs) -> Result<(), Failure> {
             .await?;
     let lines = usize::try_from(args.lines).unwrap_or(usize::MAX);
     if lines > shop.skus.len() {
-        return Err(Failure::usage("an order has each sku once: --lines is more than there are skus (--skus, or one with --hot)"));
+        return Err(Failure::usage(
+            "an order has each sku once: --lines is more than there are skus (--skus, or one with --hot)",
+        ));
     }
     let before = shop.units(&target, &mut connection, None).await?;
     let orders = Rc::new(Orders { shop, lines });

@@ -122,7 +122,7 @@ async fn import(
     let work = Work { commands: &shop.commands, progress, list: &mut list, tally: &mut tally };
     let ended = work.run(from_file, signals).await;
     list.finish().with_context(|| cannot_write(&path))?;
-    summary(kind, &tally, &path, quiet);
+    summary(kind, &tally, quiet);
     ended?;
     if let Err(failure) = shop.posted(POSTING).await {
         output::say(&format!("{failure}; `daybook serve` posts the rest"));
@@ -287,16 +287,13 @@ impl Work<'_> {
     }
 }
 
-fn summary(kind: ImportKind, tally: &Tally, path: &Path, quiet: bool) {
+/// Says how much came in; what was refused is told last of all.
+fn summary(kind: ImportKind, tally: &Tally, quiet: bool) {
     if quiet {
         return;
     }
-    let Tally { rows, new, there_before, refused } = tally;
-    let mut text = format!("{rows} rows: {new} new {}, {there_before} there before", name(kind));
-    if *refused > 0 {
-        text.push_str(&format!(", {refused} refused, listed in {}", path.display()));
-    }
-    output::say(&text);
+    let Tally { rows, new, there_before, .. } = tally;
+    output::say(&format!("{rows} rows: {new} {} new, {there_before} there before", name(kind)));
 }
 
 const fn name(kind: ImportKind) -> &'static str {

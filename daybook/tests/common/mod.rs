@@ -1,5 +1,5 @@
 //! A running shop of its own for each test, and a client as plain as can be.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},

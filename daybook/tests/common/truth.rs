@@ -1,5 +1,6 @@
 //! What the files of a shop add up to, by themselves: read with csv and flate2 alone, by none of
 //! the program's own code.
+#![allow(unreachable_pub, reason = "each test file includes it for itself")]
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},

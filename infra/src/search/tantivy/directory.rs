@@ -33,23 +33,31 @@ const MOST_DELETED: f32 = 0.3;
 pub(super) struct Payload {
     format: String,
     schema: Fingerprint,
-    /// The parts of a [`Checkpoint`].
-    checkpoint: Option<(StoreId, Position, Option<(Position, Uuid)>)>,
+    checkpoint: Option<Place>,
+}
+
+/// A [`Checkpoint`] as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    store: StoreId,
+    position: Position,
+    last: Option<(Position, Uuid)>,
 }
 
 impl Payload {
     pub(super) fn new(schema: &Schema, checkpoint: Option<&Checkpoint>) -> Self {
-        let parts =
-            |checkpoint: &Checkpoint| (checkpoint.store, checkpoint.position, checkpoint.last);
+        let place =
+            |&Checkpoint { store, position, last }: &Checkpoint| Place { store, position, last };
         Self {
             format: FORMAT.to_owned(),
             schema: schema.fingerprint(),
-            checkpoint: checkpoint.map(parts),
+            checkpoint: checkpoint.map(place),
         }
     }
 
-    pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
-        self.checkpoint.map(|(store, position, last)| Checkpoint { store, position, last })
+    pub(super) fn checkpoint(self) -> Option<Checkpoint> {
+        let Place { store, position, last } = self.checkpoint?;
+        Some(Checkpoint { store, position, last })
     }
 
     pub(super) fn encode(&self) -> Result<String, SearchError> {

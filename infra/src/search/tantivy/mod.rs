@@ -52,7 +52,7 @@ struct Inner {
 
 enum Writer {
     Open {
-        writer: IndexWriter,
+        writer: Box<IndexWriter>,
         saved: Option<Checkpoint>,
     },
     /// A failed commit took the engine's writer with it; the next commit makes a new one.
@@ -66,7 +66,7 @@ impl TantivyIndex {
         blocking(move || {
             let fields = Fields::new(schema);
             let index = open_or_make(&dir, &fields)?;
-            let writer = writer(&index, &dir)?;
+            let writer = Box::new(writer(&index, &dir)?);
             Self::new(fields, index, |saved| Writer::Open { writer, saved })
         })
         .await
@@ -94,7 +94,7 @@ impl TantivyIndex {
         writer: impl FnOnce(Option<Checkpoint>) -> Writer,
     ) -> Result<Self, SearchError> {
         let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let saved: Option<Checkpoint> = payload(&index)?.and_then(|payload| payload.checkpoint());
+        let saved: Option<Checkpoint> = payload(&index)?.and_then(Payload::checkpoint);
         Ok(Self(Arc::new(Inner {
             fields,
             index,
@@ -200,8 +200,8 @@ impl Inner {
             Writer::Closed => return Err(SearchError::Closed),
             Writer::ReadOnly => return Err(SearchError::ReadOnly),
             Writer::Lost => {
-                let writer = writer(&self.index, Path::new("its directory"))?;
-                let saved = payload(&self.index)?.and_then(|payload| payload.checkpoint());
+                let writer = Box::new(writer(&self.index, Path::new("its directory"))?);
+                let saved = payload(&self.index)?.and_then(Payload::checkpoint);
                 self.reader.reload()?;
                 self.post(saved.clone());
                 *guard = Writer::Open { writer, saved };
