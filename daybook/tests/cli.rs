@@ -50,7 +50,7 @@ fn a_wrong_way_of_asking_exits_with_2() {
         &["replay", "--format", "csv"],
         &["bench"],
         &["bench", "orders", "--clients", "0"],
-        &["bench", "orders", "--hot", "x", "--lines", "2"],
+        &["bench", "orders", "--hot", "x", "--skus", "2"],
         &["bench", "orders", "--url", "ftp://x"],
         &["completion", "cmd.exe"],
         &["serve", "--listen", "0.0.0.0:0"],

@@ -236,8 +236,10 @@ fn an_interrupted_import_says_how_it_ended() {
     stdin.flush().unwrap();
     // The rows are in, the file is not at its end: it waits for more.
     common::eventually(Duration::from_secs(60), || {
-        let made = dir.path().join("data/events.sqlite").exists();
-        (made && status(dir.path())["store"]["events"].as_u64() == Some(120)).then_some(())
+        // Until the store is made, there is no status.
+        let output = run(dir.path(), &["status", "--data", "data", "--format", "json"]);
+        let status: Value = serde_json::from_slice(&output.stdout).ok()?;
+        (status["store"]["events"].as_u64() == Some(120)).then_some(())
     });
     common::signal(child.id(), "INT");
     assert_eq!(child.wait().unwrap().code(), Some(130));
