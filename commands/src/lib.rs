@@ -40,6 +40,7 @@ pub use idempotency::{command_id, request_hash};
 pub use openapi::openapi;
 pub use problems::KINDS;
 pub use routes::router;
+pub use watch::import_holds;
 
 use executor::{Engines, Executor};
 use generations::Generations;

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    path::PathBuf,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     time::Duration,
 };
@@ -16,8 +17,8 @@ use domain::{
 use event_schemas::{ActorKind, Decoded, Event, Logged, Position, Revision, StreamName};
 use futures::{StreamExt as _, stream};
 use infra::{
-    event_store::{Filter, LogPage, ReadError},
-    snapshots::SnapshotAt,
+    event_store::{Direction, EventStore, Filter, LogPage, MAX_PAGE, ReadError},
+    snapshots::{SnapshotAt, Snapshots},
 };
 use serde::{Deserialize, Serialize};
 use tokio::{sync::watch::Receiver, time::Instant};
@@ -88,13 +89,12 @@ struct Entry {
 
 /// Follows the log until told to stop.
 pub(crate) async fn run(commands: Commands, mut stop: Receiver<bool>) {
-    let mut watch = Watch::restore(&commands).await;
     let store = &commands.0.engines.store;
-    let filter = Filter {
-        categories: vec![StockItem::CATEGORY.to_owned(), Order::CATEGORY.to_owned()],
-        types: Vec::new(),
-    };
-    let mut subscription = store.subscribe(watch.position(), filter);
+    let mut watch = Watch::restore(store, commands.0.engines.snapshots.as_ref()).await;
+    for id in watch.orders.keys().cloned().collect::<Vec<_>>() {
+        watch.schedule(&id, commands.0.settings.reservation_timeout);
+    }
+    let mut subscription = store.subscribe(watch.position(), followed());
     // With nothing behind the snapshot there is no page to wait for.
     let mut live = store.head().await.is_ok_and(|head| head <= watch.position());
     let mut unsaved = 0;
@@ -136,6 +136,34 @@ pub(crate) async fn run(commands: Commands, mut stop: Receiver<bool>) {
     watch.save(&commands);
 }
 
+/// What the watch follows.
+fn followed() -> Filter {
+    Filter::categories([StockItem::CATEGORY, Order::CATEGORY])
+}
+
+/// How many orders of imports have holds and no outcome, seen from outside of the process that
+/// follows the log: from the watch's snapshot in `snapshots`, where there is one, to the head.
+///
+/// # Errors
+/// If the log cannot be read, or an event in it.
+pub async fn import_holds(store: &EventStore, snapshots: PathBuf) -> Result<usize, Failure> {
+    // To look is not to make a folder.
+    let folder = Some(snapshots).filter(|folder| folder.exists());
+    let snapshots = folder.and_then(|folder| Snapshots::open(folder, store.id()).ok());
+    let mut watch = Watch::restore(store, snapshots.as_ref()).await;
+    let mut position = watch.position();
+    loop {
+        let page = store.read_log(position, Direction::Forwards, &followed(), MAX_PAGE).await?;
+        for logged in &page.events {
+            watch.apply(logged, Duration::ZERO).map_err(Failure::Unreadable)?;
+        }
+        position = page.scanned_to;
+        if page.at_end {
+            return Ok(watch.import_orders());
+        }
+    }
+}
+
 /// Until the watch is told to stop, or nobody is left who could.
 async fn stopped(stop: &mut Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
@@ -146,19 +174,13 @@ impl Watch {
         self.last.map_or(Position::START, |last| Position(last.at.0))
     }
 
-    async fn restore(commands: &Commands) -> Self {
-        let engines = &commands.0.engines;
-        let found =
-            engines.snapshots.as_ref().and_then(|all| all.load::<Self>(NAME, STATE_VERSION));
-        let Some((last, mut watch)) = found else { return Self::default() };
-        let there = engines.store.event_at(Position(last.at.0)).await;
+    async fn restore(store: &EventStore, snapshots: Option<&Snapshots>) -> Self {
+        let found = snapshots.and_then(|all| all.load::<Self>(NAME, STATE_VERSION));
+        let Some((last, watch)) = found else { return Self::default() };
+        let there = store.event_at(Position(last.at.0)).await;
         if !there.is_ok_and(|event| event.is_some_and(|event| event.id == last.event)) {
             tracing::warn!("the reservation watch's snapshot is of another log and is thrown away");
             return Self::default();
-        }
-        let timeout = commands.0.settings.reservation_timeout;
-        for id in watch.orders.keys().cloned().collect::<Vec<_>>() {
-            watch.schedule(&id, timeout);
         }
         watch
     }
@@ -186,8 +208,13 @@ impl Watch {
 
     fn show(&self, progress: &Progress) {
         progress.orders.store(self.orders.len(), Ordering::Relaxed);
+        progress.imports.store(self.import_orders(), Ordering::Relaxed);
+    }
+
+    /// Orders of imports with holds and no outcome.
+    fn import_orders(&self) -> usize {
         let waiting = |entry: &&Entry| entry.import && entry.reservation.is_orphan();
-        progress.imports.store(self.orders.values().filter(waiting).count(), Ordering::Relaxed);
+        self.orders.values().filter(waiting).count()
     }
 
     fn apply(&mut self, logged: &Logged, timeout: Duration) -> Result<(), String> {

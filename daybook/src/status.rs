@@ -39,11 +39,14 @@ pub(crate) async fn run(settings: &Settings, format: Format) -> Result<(), Failu
     for (name, schema) in COUNTS {
         counts.insert(name.to_owned(), count(&models, schema, name).await?.into());
     }
+    let holds = commands::import_holds(&store, settings.snapshots()).await;
+    let holds = holds.context("the event store cannot be read")?;
     let status = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "store": { "id": store.id(), "engine": engine, "head": head, "events": events },
         "projections": projections,
         "counts": counts,
+        "import_holds": holds,
     });
     match format {
         Format::Json => output::json(&status),
@@ -84,6 +87,7 @@ fn table(status: &Value, projections: &[ProjectionStatus]) -> Result<(), Failure
     for (name, _) in COUNTS {
         row(name.to_owned(), &status["counts"][name]);
     }
+    row("orders of imports that wait to be run again".to_owned(), &status["import_holds"]);
     for projection in projections {
         let state = serde_json::to_value(projection.state).unwrap_or_default();
         let mut text = format!(

@@ -74,7 +74,7 @@ impl Shop {
             commands::Settings {
                 currency: settings.currency,
                 reservation_timeout: settings.reservation_timeout,
-                snapshots: Some(settings.data.join("snapshots")),
+                snapshots: Some(settings.snapshots()),
                 posted: Some(posted(&projectors)),
                 ..commands::Settings::default()
             },
@@ -103,25 +103,13 @@ impl Shop {
         let Self { store, keys, read_models, search, commands, projectors, processes, .. } = self;
         processes.stop().await;
         drop((commands, keys));
-        stop_projectors(projectors).await;
-        drop(read_models);
+        projectors.stop().await;
+        drop((projectors, read_models));
         let search = search.close().await.context("the search index was not closed cleanly");
         store.close().await.context("the event store was not closed cleanly")?;
         search?;
         Ok(())
     }
-}
-
-/// Waits for the last one who asks for a projection's state to let go, then stops them.
-async fn stop_projectors(mut projectors: Arc<Projectors>) {
-    for _ in 0..100 {
-        match Arc::try_unwrap(projectors) {
-            Ok(projectors) => return projectors.stop().await,
-            Err(shared) => projectors = shared,
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    tracing::warn!("the projectors are still in use and end with the process");
 }
 
 /// Waits for all that a command may be waited for.

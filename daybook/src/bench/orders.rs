@@ -16,8 +16,10 @@ use super::{
 };
 use crate::{cli::BenchOrdersArgs, failure::Failure};
 
-/// One order in so many is kept for the check afterwards, and for the lag if that is measured.
+/// One order in so many is kept for the check afterwards.
 const SAMPLE_EVERY: u64 = 50;
+/// One order in so many is looked for at once, if the lag is measured.
+const LAG_EVERY: u64 = 10;
 
 /// The orders of a run: the n-th is always the same, so that nothing about it has to be kept.
 pub(crate) struct Orders {
@@ -142,7 +144,7 @@ pub(crate) async fn run(args: BenchOrdersArgs) -> Result<(), Failure> {
             let kind = outcomes.borrow_mut().note(&orders, n, &result);
             if let (Some(probe), Ok(answer)) = (&probe, &result)
                 && answer.status == 201
-                && n.is_multiple_of(SAMPLE_EVERY)
+                && n.is_multiple_of(LAG_EVERY)
             {
                 // Nobody listens once the load is over; then there is nothing to measure.
                 let _ = probe.send(lag::Probe::new(answer, received));

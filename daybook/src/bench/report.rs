@@ -37,12 +37,10 @@ impl Report {
 
     /// Adds the quantiles of a histogram of microseconds, in milliseconds.
     pub(crate) fn quantiles(&mut self, name: &str, histogram: &Histogram<u64>) {
-        let mut values: serde_json::Map<String, Value> = QUANTILES
-            .iter()
-            .map(|&(name, q)| (name.to_owned(), millis(histogram.value_at_quantile(q))))
-            .collect();
-        values.insert("max".to_owned(), millis(histogram.max()));
-        self.add(name, values);
+        for (quantile, q) in QUANTILES {
+            self.add(format!("{name}_{quantile}"), millis(histogram.value_at_quantile(q)));
+        }
+        self.add(format!("{name}_max"), millis(histogram.max()));
     }
 
     /// Prints everything.

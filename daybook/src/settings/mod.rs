@@ -198,6 +198,11 @@ impl Settings {
         })
     }
 
+    /// Where snapshots lie: in the node's own data directory, and disposable.
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.data.join("snapshots")
+    }
+
     /// Refuses to listen where anybody could reach a shop that asks nobody who they are.
     pub(crate) fn check_anonymous(&self) -> Result<(), Failure> {
         if self.allow_anonymous || self.listen.ip().is_loopback() {

@@ -1,0 +1,89 @@
+//! A disk that runs full under a running server: nothing acknowledged is lost, and it goes on
+//! without a restart as soon as there is room.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use common::{Server, eventually};
+use serde_json::{Value, json};
+
+/// A folder on a disk of its own, where this process may mount one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new(size: &str) -> Option<Self> {
+        let disk = Self(tempfile::tempdir().unwrap());
+        disk.mount(&format!("size={size}")).then_some(disk)
+    }
+
+    fn resize(&self, size: &str) {
+        assert!(self.mount(&format!("remount,size={size}")));
+    }
+
+    fn mount(&self, options: &str) -> bool {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.0.path());
+        mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+fn user(n: usize) -> Value {
+    let email = format!("u{n}@example.com");
+    json!({ "id": format!("u{n}"), "personal": { "name": "Ada", "email": email } })
+}
+
+#[test]
+fn a_full_disk_is_a_503_until_there_is_room() {
+    let Some(disk) = SmallDisk::new("10m") else {
+        println!("skipped: this process may not mount a tmpfs");
+        return;
+    };
+    let server = Server::start(disk.path(), &[]);
+    let mut made = 0;
+    let refused = loop {
+        let answer = server.post_with("/v1/users", &format!("k{made}"), &user(made)).unwrap();
+        match answer.status {
+            201 => made += 1,
+            503 => break answer,
+            _ => drop(answer.expect(201)),
+        }
+        assert!(made < 20_000, "the disk does not run full");
+    };
+    assert_eq!(refused.problem(), "storage-full");
+    assert!(refused.header("retry-after").is_some());
+    server.get("/v1/users/u0").expect(200);
+
+    disk.resize("200m");
+    // The same key: what was refused is done now, once.
+    let answer = eventually(Duration::from_secs(20), || {
+        let answer = server.post_with("/v1/users", &format!("k{made}"), &user(made)).unwrap();
+        (answer.status == 201).then_some(answer)
+    });
+    let all = server.get_at("/v1/users?limit=1000", &answer.position()).expect(200).json();
+    let listed = all["items"].as_array().unwrap().len();
+    assert_eq!(listed, (made + 1).min(1_000));
+    let first = server.post_with("/v1/users", "k0", &user(0)).unwrap();
+    assert_eq!(first.header("idempotency-replayed").as_deref(), Some("true"));
+    eventually(Duration::from_secs(20), || {
+        let projections = server.get("/v1/projections").json();
+        let items = projections["items"].as_array().unwrap().clone();
+        items.iter().all(|item| item["lag"]["events"] == 0).then_some(())
+    });
+    assert!(server.signal("TERM").success());
+}
