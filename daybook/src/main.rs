@@ -26,7 +26,7 @@ use clap::{CommandFactory, Parser};
 
 use cli::{BenchCommand, Cli, Command, CommonFlags};
 use failure::Failure;
-use settings::{Flags, Settings, Sources};
+use settings::{Flags, Roles, Settings, Sources};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -61,7 +61,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Import(args) => {
             let flags = Flags::default().shop(&args.shop).engines(&args.engines);
-            let settings = load(&common, flags)?;
+            // An import is a process of its own, whatever a server's roles are set to.
+            let settings = Settings { roles: Roles::ALL, ..load(&common, flags)? };
             on_all_cores(import::run(&settings, args, common.quiet))
         }
         Command::Bench(command) => {

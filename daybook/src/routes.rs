@@ -14,7 +14,8 @@ use crate::{failure::Failure, health::Watched, settings::Settings, wire::Shop};
 const BUCKETS: [f64; 12] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
-/// Every route of this process's roles.
+/// Every route of this process's roles. The embedded event store is one process's alone: whatever
+/// its roles, that process also sees to what the reservation watch owes.
 pub(crate) fn router(settings: &Settings, shop: &Shop) -> Result<Router, Failure> {
     let metrics = metrics()?;
     let watched = Arc::new(Watched::new(
@@ -37,7 +38,10 @@ pub(crate) fn router(settings: &Settings, shop: &Shop) -> Result<Router, Failure
         problems: [infra::http::GENERAL_KINDS, commands::KINDS, query_api::KINDS].concat(),
         openapi: openapi(),
     });
-    let mut router = query_api::router(state);
+    let mut router = query_api::process_router(state.clone());
+    if settings.roles.query {
+        router = router.merge(query_api::router(state));
+    }
     if settings.roles.command {
         router = router.merge(commands::router(shop.commands.clone()));
     }

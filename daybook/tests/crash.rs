@@ -6,7 +6,7 @@ mod common;
 
 use std::{collections::BTreeMap, path::Path, process::Stdio, time::Duration};
 
-use common::{Server, daybook, eventually};
+use common::{Server, daybook, eventually, run};
 use serde_json::{Value, json};
 
 const SKUS: [&str; 3] = ["a", "b", "c"];
@@ -195,4 +195,52 @@ fn the_watch_itself() {
         |server| place(server, [1, 2, 3]),
         |answer| assert_eq!(answer.expect(409).problem(), "order-abandoned"),
     );
+}
+
+#[test]
+fn an_import_that_was_killed_keeps_its_holds_until_it_is_run_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+    write("products.csv", "sku,title,brand,department,category,price\na,A,,D,,1.00\n");
+    write("stock.csv", "sku,quantity\na,10\n");
+    write(
+        "orders.csv",
+        "order_id,customer_id,channel,placed_at,sku,quantity,unit_price,discount\n\
+         o1,c1,web,2017-01-01T00:00:00Z,a,3,1.00,0.00\n",
+    );
+    let import = |kind: &str, crash_at: Option<&str>| {
+        let mut command = daybook(dir.path());
+        command.args(["import", kind, &format!("{kind}.csv"), "--data", "data", "-q"]);
+        if let Some(point) = crash_at {
+            command.env("DAYBOOK_CRASH_AT", point);
+        }
+        command.status().unwrap()
+    };
+    let waiting = || {
+        let output = run(dir.path(), &["status", "--data", "data", "--format", "json"]);
+        let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+        status["import_holds"].as_u64().unwrap()
+    };
+    assert!(import("products", None).success() && import("stock", None).success());
+    assert!(!import("orders", Some("before-outcome:1")).success());
+    assert_eq!(waiting(), 1);
+    // An order over HTTP dies at the same step, later. The watch gives it up, and not the import's.
+    let server = start(dir.path(), Some("before-outcome:1"));
+    let user = json!({ "id": "u", "personal": { "name": "U", "email": "u@example.com" } });
+    server.post("/v1/users", &user).expect(201);
+    let lines = json!([{ "sku": "a", "quantity": 2 }]);
+    let order = json!({ "customer_id": "u", "channel": "web", "lines": lines });
+    assert!(server.post_with("/v1/orders", "k", &order).is_none());
+    let server = start(dir.path(), None);
+    eventually(PATIENCE, || {
+        let stock = server.get("/v1/stock/a").expect(200).json();
+        (stock["reserved"] == 3).then_some(())
+    });
+    assert_eq!(waiting(), 1);
+    assert_eq!(server.signal("TERM").code(), Some(0));
+    assert!(import("orders", None).success());
+    assert_eq!(waiting(), 0);
+    let server = start(dir.path(), None);
+    let order = server.get("/v1/orders/o1").expect(200).json();
+    assert_eq!((&order["status"], &order["total"]["amount"]), (&json!("placed"), &json!(300)));
 }

@@ -65,7 +65,7 @@ fn a_full_disk_is_a_503_until_there_is_room() {
         }
         assert!(made < 20_000, "the disk does not run full");
     };
-    assert_eq!(refused.problem(), "storage-full");
+    assert_eq!(refused.problem(), "storage-full", "{}", refused.json());
     assert!(refused.header("retry-after").is_some());
     server.get("/v1/users/u0").expect(200);
 

@@ -386,3 +386,29 @@ fn a_load_of_orders_is_checked_against_stock_and_orders() {
     let search = ["queries", "--what", "search", "--rate", "50", "--seconds", "1"];
     assert_eq!(bench(&search)["answers"], json!({ "200": 50 }));
 }
+
+#[test]
+fn a_process_answers_what_its_roles_are_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let user = json!({ "id": "u1", "personal": { "name": "Ada", "email": "ada@example.com" } });
+    let server = Server::start(dir.path(), &["--roles", "command"]);
+    server.post("/v1/users", &user).expect(201);
+    server.get("/v1/users").expect(405);
+    server.get("/v1/reports/sales").expect(404);
+    for path in ["/health/live", "/health/ready", "/metrics", "/openapi.json", "/docs"] {
+        server.get(path).expect(200);
+    }
+    assert_eq!(server.get("/problems/not-found").status, 200);
+    assert_eq!(server.signal("TERM").code(), Some(0));
+
+    let server = Server::start(dir.path(), &["--roles", "query"]);
+    server.post("/v1/users", &user).expect(405);
+    // Nobody has posted a read model yet.
+    server.get("/v1/users").expect(503);
+    assert_eq!(server.signal("TERM").code(), Some(0));
+
+    let server = Server::start(dir.path(), &["--roles", "projector,query"]);
+    eventually(Duration::from_secs(20), || {
+        (server.get("/v1/users/u1").status == 200).then_some(())
+    });
+}

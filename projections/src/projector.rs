@@ -198,7 +198,9 @@ fn pause(events: usize) -> Duration {
     match events {
         0..8 => Duration::ZERO,
         8..128 => Duration::from_millis(20),
-        _ => Duration::from_millis(50),
+        128..1_000 => Duration::from_millis(50),
+        // Rows that lie side by side are then written once for many events.
+        _ => Duration::from_millis(150),
     }
 }
 

@@ -45,6 +45,12 @@ pub fn router(state: QueryState) -> Router {
         .route("/v1/users/{id}/summary", get(users::summary::summary))
         .route("/v1/reports/sales", get(reports::sales::sales))
         .route("/v1/events", get(events::events))
+        .with_state(state)
+}
+
+/// What a process says of itself, whatever its roles.
+pub fn process_router(state: QueryState) -> Router {
+    Router::new()
         .route("/v1/projections", get(projections::projections))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

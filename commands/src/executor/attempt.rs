@@ -1,5 +1,5 @@
 use event_schemas::{Event, NewEvent, Personal, StreamName};
-use infra::keys::{KeyStore, associated_data};
+use infra::keys::{KeyStore, KeysError, associated_data};
 use uuid::Uuid;
 
 use super::Failure;
@@ -66,10 +66,12 @@ async fn seal(
     if let Personal::Open(data) = personal {
         let plain =
             serde_json::to_vec(data).map_err(|error| Failure::Unreadable(error.to_string()))?;
-        let sealed = keys
-            .seal(stream.id(), &associated_data(stream, id), &plain)
-            .await
-            .map_err(|error| Failure::Unavailable(error.to_string()))?;
+        let sealed = keys.seal(stream.id(), &associated_data(stream, id), &plain).await.map_err(
+            |error| match error {
+                KeysError::Full(_) => Failure::Full(error.to_string()),
+                _ => Failure::Unavailable(error.to_string()),
+            },
+        )?;
         *personal = Personal::Sealed(sealed);
     }
     Ok(())

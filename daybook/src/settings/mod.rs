@@ -20,6 +20,16 @@ use crate::{
     failure::Failure,
 };
 
+/// The currencies in use, by ISO 4217 (list one of 2024-06-25, without funds, metals and testing).
+const CURRENCIES: &str = "\
+    AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP \
+    BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP \
+    GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR \
+    KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK \
+    MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG QAR RON RSD RUB RWF SAR \
+    SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS \
+    UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG ZWL";
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -192,7 +202,7 @@ impl Settings {
             read_models: checked(sources, &data, "read-models", ReadModelsUrl::parse)?,
             search: checked(sources, &data, "search", SearchUrl::parse)?,
             keys: checked(sources, &data, "keys", KeysUrl::parse)?,
-            currency: checked(sources, &data, "currency", |code| code.parse::<Currency>())?,
+            currency: checked(sources, &data, "currency", parse_currency)?,
             reservation_timeout: checked(sources, &data, "reservation-timeout", parse_timeout)?,
             data,
         })
@@ -229,6 +239,9 @@ pub(crate) fn shown(sources: &Sources) -> Result<Vec<Shown>, Failure> {
 }
 
 impl Roles {
+    /// All in one process.
+    pub(crate) const ALL: Self = Self { command: true, relay: true, projector: true, query: true };
+
     fn parse(text: &str) -> Result<Self, String> {
         let mut roles = Self { command: false, relay: false, projector: false, query: false };
         for name in text.split(',').map(str::trim) {
@@ -273,6 +286,13 @@ fn parse_bool(text: &str) -> Result<bool, String> {
         "false" | "0" => Ok(false),
         _ => Err(format!("{text:?} is neither true nor false")),
     }
+}
+
+/// The three-letter shape is not enough here: a shop's currency is one that is in use.
+fn parse_currency(code: &str) -> Result<Currency, String> {
+    let known = CURRENCIES.split_ascii_whitespace().any(|known| known == code);
+    let currency = code.parse().ok().filter(|_| known);
+    currency.ok_or_else(|| format!("{code:?} is no currency code of ISO 4217, such as USD"))
 }
 
 fn parse_timeout(text: &str) -> Result<Duration, String> {
@@ -324,6 +344,7 @@ mod tests {
         refused("roles", "command,cook");
         refused("roles", "");
         refused("currency", "usd");
+        refused("currency", "XXZ");
         refused("reservation-timeout", "60");
         refused("reservation-timeout", "99ms");
         refused("reservation-timeout", "25h");

@@ -7,7 +7,7 @@ use std::{
 };
 
 use hmac::{Hmac, KeyInit, Mac};
-use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, ffi};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
@@ -51,15 +51,28 @@ pub enum KeysError {
         /// What the system said.
         error: io::Error,
     },
+    /// The disk is full; it works again as soon as there is room.
+    #[error("the key store's disk is full, make room on it: {0}")]
+    Full(rusqlite::Error),
     /// SQLite cannot use the file at the moment.
     #[error("the key store cannot be used: {0}")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(rusqlite::Error),
     /// The system has no randomness.
     #[error("no random bytes for a new key: {0}")]
     Random(#[from] getrandom::Error),
     /// The work was given up, as at the end of the process.
     #[error("the key store is shutting down")]
     Interrupted,
+}
+
+impl From<rusqlite::Error> for KeysError {
+    fn from(error: rusqlite::Error) -> Self {
+        let extended = error.sqlite_error().map(|error| error.extended_code);
+        // A WAL's index without room is a full disk, too.
+        let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+            || extended == Some(ffi::SQLITE_IOERR_SHMSIZE);
+        if full { Self::Full(error) } else { Self::Sqlite(error) }
+    }
 }
 
 /// The key store in a SQLite file. Cheap to clone.

@@ -113,7 +113,8 @@ impl Shop {
             problems: [infra::http::GENERAL_KINDS, query_api::KINDS].concat(),
             openapi: query_api::openapi(),
         });
-        Self { store, keys, app: frame(query_api::router(state), None), _dir: dir }
+        let routes = query_api::router(state.clone()).merge(query_api::process_router(state));
+        Self { store, keys, app: frame(routes, None), _dir: dir }
     }
 
     /// Sends a request as it is.

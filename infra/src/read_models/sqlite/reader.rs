@@ -67,7 +67,9 @@ impl Pool {
         connection.busy_timeout(Duration::from_secs(2)).map_err(fail)?;
         crate::sqlite::keep_plans(&connection).map_err(fail)?;
         connection
-            .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -2048;")
+            .execute_batch(
+                "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA mmap_size = 67108864;",
+            )
             .map_err(fail)?;
         connection.set_prepared_statement_cache_capacity(64);
         check_schema(&connection, schema)?;
