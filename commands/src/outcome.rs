@@ -78,7 +78,11 @@ impl Commands {
                 quantity: line.quantity,
                 request_hash: context.request_hash(),
             };
-            self.0.stock.execute(&line.sku, command, context.clone())
+            async {
+                let answer = self.0.stock.execute(&line.sku, command, context.clone()).await;
+                crash_point("after-hold");
+                answer
+            }
         }))
         .await;
         let mut holds = Vec::with_capacity(asked.len());
@@ -218,7 +222,6 @@ enum Held {
 fn held(answer: Result<Executed<StockItem>, ExecuteError<stock::Rejection>>) -> Result<u64, Held> {
     match answer {
         Ok(executed) => {
-            crash_point("after-hold");
             let lost = || Held::Failed(Failure::Unreadable("a hold has no number".to_owned()));
             executed.view.hold.ok_or_else(lost)
         }
