@@ -68,7 +68,7 @@ impl Pool {
         crate::sqlite::keep_plans(&connection).map_err(fail)?;
         connection
             .execute_batch(
-                "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA mmap_size = 67108864;",
+                "PRAGMA query_only = ON; PRAGMA cache_size = -2048; PRAGMA mmap_size = 16777216;",
             )
             .map_err(fail)?;
         connection.set_prepared_statement_cache_capacity(64);
