@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::KeysError;
+use crate::sqlite::{self, Found};
 
 /// "DBky": tells a Daybook key store from any other SQLite file.
 const APPLICATION_ID: i64 = 0x4442_6b79;
@@ -56,29 +57,11 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Opens a file that is ours, and says whether it is still empty. Leaves any other file alone.
 fn look(path: &Path) -> Result<(Connection, bool), KeysError> {
-    let look = || {
-        let connection = connect(path)?;
-        let found = connection.query_row(
-            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
-             FROM pragma_application_id, pragma_user_version",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )?;
-        Ok((connection, found))
-    };
-    match look() {
-        Ok((_, (APPLICATION_ID, found, _))) if found > FORMAT => {
-            Err(KeysError::NewerVersion { found, known: FORMAT })
-        }
-        Ok((connection, (APPLICATION_ID, ..))) => Ok((connection, false)),
-        Ok((connection, (0, 0, 0))) => Ok((connection, true)),
-        Ok(_) => Err(KeysError::NotAKeyStore(path.to_owned())),
-        Err(error)
-            if rusqlite::Error::sqlite_error_code(&error) == Some(ErrorCode::NotADatabase) =>
-        {
-            Err(KeysError::NotAKeyStore(path.to_owned()))
-        }
-        Err(error) => Err(error.into()),
+    match sqlite::look(APPLICATION_ID, FORMAT, || connect(path))? {
+        Found::Ours(connection) => Ok((connection, false)),
+        Found::Empty(connection) => Ok((connection, true)),
+        Found::Newer(found) => Err(KeysError::NewerVersion { found, known: FORMAT }),
+        Found::Foreign => Err(KeysError::NotAKeyStore(path.to_owned())),
     }
 }
 

@@ -14,8 +14,8 @@ use crate::{
 /// An order
 ///
 /// The document as it was posted, byte for byte. `short` is there for a refused order,
-/// `cancellation`, `dispatch` and `delivered_at` once they happened; an abandoned order has only
-/// `id`, `status` and `abandoned_at`.
+/// `cancellation`, `dispatch` and `delivered_at` once they happened; an abandoned order has no
+/// customer, channel, lines or total, and its `placed_at` is when it was given up.
 #[utoipa::path(
     get, path = "/v1/orders/{id}", tag = "orders", operation_id = "get_order",
     params(("id" = String, Path, description = "The order's id")),

@@ -9,11 +9,14 @@ use std::{
 };
 
 use event_schemas::StoreId;
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, params};
 use uuid::Uuid;
 
 use super::{SqliteOptions, state::State};
-use crate::{event_store::OpenError, sqlite::keep_plans};
+use crate::{
+    event_store::OpenError,
+    sqlite::{Found, keep_plans, look},
+};
 
 /// "DBev": tells a Daybook event store from any other SQLite file.
 const APPLICATION_ID: i64 = 0x4442_6576;
@@ -115,29 +118,11 @@ pub(super) fn connect(
 
 /// Opens a file that is ours, and says whether it is still empty. Leaves any other file alone.
 fn open(path: &Path, access: OpenFlags, cache_kib: u32) -> Result<(Connection, bool), OpenError> {
-    let look = || {
-        let connection = connect(path, access, cache_kib)?;
-        let found = connection.query_row(
-            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_schema)
-             FROM pragma_application_id, pragma_user_version",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )?;
-        Ok((connection, found))
-    };
-    match look() {
-        Ok((_, (APPLICATION_ID, found, _))) if found > FORMAT => {
-            Err(OpenError::NewerVersion { found, known: FORMAT })
-        }
-        Ok((connection, (APPLICATION_ID, ..))) => Ok((connection, false)),
-        Ok((connection, (0, 0, 0))) => Ok((connection, true)),
-        Ok(_) => Err(OpenError::NotAStore(path.to_owned())),
-        Err(error)
-            if rusqlite::Error::sqlite_error_code(&error) == Some(ErrorCode::NotADatabase) =>
-        {
-            Err(OpenError::NotAStore(path.to_owned()))
-        }
-        Err(error) => Err(error.into()),
+    match look(APPLICATION_ID, FORMAT, || connect(path, access, cache_kib))? {
+        Found::Ours(connection) => Ok((connection, false)),
+        Found::Empty(connection) => Ok((connection, true)),
+        Found::Newer(found) => Err(OpenError::NewerVersion { found, known: FORMAT }),
+        Found::Foreign => Err(OpenError::NotAStore(path.to_owned())),
     }
 }
 
