@@ -9,8 +9,8 @@ use std::{
 use domain::Decider;
 use domain::product::Product;
 use event_schemas::{Event, Logged, Money, Position, ProductEvent, Variant};
-use infra::event_store::{EventStore, Filter, ReadError};
-use tokio::sync::watch;
+use infra::event_store::{EventStore, Filter, LogPage, ReadError, Subscription};
+use tokio::sync::{mpsc, watch};
 
 /// What can be ordered under a sku, as of now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +99,11 @@ impl Catalogue {
         })
     }
 
+    /// Why the catalogue cannot go on, if it cannot: what it says may be out of date.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        self.reached.borrow().stopped.clone()
+    }
+
     /// Waits until everything up to `position` is in.
     ///
     /// # Errors
@@ -121,10 +126,12 @@ impl Catalogue {
 
     /// Follows the log for ever; ends when an event cannot be read or the store closes.
     pub(crate) async fn follow(self, store: EventStore) {
-        let filter = Filter { categories: vec![Product::CATEGORY.to_owned()], types: Vec::new() };
-        let mut subscription = store.subscribe(Position::START, filter);
-        loop {
-            match subscription.next().await {
+        let filter = Filter::categories([Product::CATEGORY]);
+        // While the log is caught up with, a page is read and decoded while the last is folded.
+        let (give, mut pages) = mpsc::channel(1);
+        tokio::spawn(read_ahead(store.subscribe(Position::START, filter), give));
+        while let Some(page) = pages.recv().await {
+            match page {
                 Ok(page) => {
                     if let Err(reason) = self.fold(&page.events) {
                         tracing::error!(reason, "the catalogue stopped");
@@ -156,6 +163,23 @@ impl Catalogue {
             }
         }
         Ok(())
+    }
+}
+
+/// Reads and decodes until nobody takes the pages any more.
+async fn read_ahead(
+    mut subscription: Subscription,
+    give: mpsc::Sender<Result<LogPage, ReadError>>,
+) {
+    loop {
+        let page = subscription.next().await;
+        for logged in page.iter().flat_map(|page| &page.events) {
+            // What cannot be decoded says so again when it is folded.
+            let _ = logged.decode();
+        }
+        if give.send(page).await.is_err() {
+            return;
+        }
     }
 }
 

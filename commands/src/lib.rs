@@ -192,6 +192,19 @@ impl Commands {
             + inner.orders.resident()
     }
 
+    /// What follows the log for the commands, and why it cannot go on, if it cannot.
+    pub fn followers(&self) -> [(&'static str, Option<String>); 2] {
+        [("catalogue", self.0.catalogue.stopped()), ("reservation-watch", self.0.watch.stopped())]
+    }
+
+    /// Nothing is sold by a catalogue that stopped: its prices may be old.
+    fn catalogue_goes_on(&self) -> Result<(), Failure> {
+        match self.catalogue().stopped() {
+            None => Ok(()),
+            Some(reason) => Err(Failure::Unavailable(format!("the catalogue stopped: {reason}"))),
+        }
+    }
+
     async fn catalogue_at(&self, position: Position, patience: Duration) -> Result<(), Failure> {
         let waited = self.catalogue().wait_for(position, patience).await;
         waited.map_err(|error| Failure::Unavailable(error.to_string()))

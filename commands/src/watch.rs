@@ -4,7 +4,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     path::PathBuf,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -50,12 +53,18 @@ pub(crate) struct Progress {
     position: AtomicU64,
     orders: AtomicUsize,
     imports: AtomicUsize,
+    stopped: OnceLock<String>,
 }
 
 impl Progress {
     /// The position followed to, and the orders that are seen to.
     pub(crate) fn at(&self) -> (Position, usize) {
         (Position(self.position.load(Ordering::Relaxed)), self.orders.load(Ordering::Relaxed))
+    }
+
+    /// Why the watch cannot go on, if it cannot.
+    pub(crate) fn stopped(&self) -> Option<String> {
+        self.stopped.get().cloned()
     }
 
     /// Orders of imports with holds and no outcome.
@@ -118,6 +127,7 @@ pub(crate) async fn run(commands: Commands, mut stop: Receiver<bool>) {
                     unsaved += page.events.len();
                     if let Err(reason) = watch.fold(&commands, &page) {
                         tracing::error!(reason, "the reservation watch stopped");
+                        commands.0.watch.stopped.get_or_init(|| reason);
                         return;
                     }
                 }

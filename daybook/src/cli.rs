@@ -63,7 +63,7 @@ pub(crate) enum Command {
     )]
     Replay(ReplayArgs),
     /// Empty read models and post them anew from the log; the server must be stopped
-    #[command(after_help = "Examples:\n  daybook rebuild sales\n  daybook rebuild --all")]
+    #[command(after_help = "Examples:\n  daybook rebuild orders sales\n  daybook rebuild --all")]
     Rebuild(RebuildArgs),
     /// Say what is there: the store, the projections, the counts; works beside a running server
     #[command(after_help = "Example:\n  daybook status --format json")]
@@ -202,7 +202,7 @@ pub(crate) enum Format {
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// One stream only, such as order-17
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["category", "from", "to"])]
+    #[arg(long, value_name = "NAME")]
     pub(crate) stream: Option<String>,
     /// Only streams of this category, such as stock; may be repeated
     #[arg(long, value_name = "NAME")]
@@ -227,10 +227,11 @@ pub(crate) struct ReplayArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).args(["name", "all"]))]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(false).args(["names", "all"]))]
 pub(crate) struct RebuildArgs {
-    /// The read model: orders, stock, products, users, sales or search
-    pub(crate) name: Option<String>,
+    /// The read models: orders, stock, products, users, sales or search
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
     /// All of them
     #[arg(long)]
     pub(crate) all: bool,

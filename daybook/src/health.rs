@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use commands::Commands;
 use event_schemas::Timestamp;
 use infra::event_store::EventStore;
 use projections::{ProjectionState, Projectors};
@@ -20,6 +21,9 @@ pub(crate) struct Watched {
     pub(crate) store: EventStore,
     pub(crate) projectors: Arc<Projectors>,
     pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) commands: Commands,
+    /// Whether this process has the command role.
+    pub(crate) takes_orders: bool,
     since: Mutex<HashMap<String, (HealthStatus, Timestamp)>>,
 }
 
@@ -28,8 +32,10 @@ impl Watched {
         store: EventStore,
         projectors: Arc<Projectors>,
         draining: watch::Receiver<bool>,
+        commands: Commands,
+        takes_orders: bool,
     ) -> Self {
-        Self { store, projectors, draining, since: Mutex::default() }
+        Self { store, projectors, draining, commands, takes_orders, since: Mutex::default() }
     }
 
     /// Looks at everything. A projection that has stopped leaves the process degraded: what was
@@ -60,6 +66,15 @@ impl Watched {
                 _ => (HealthStatus::Degraded, projection.error),
             };
             checks.push(self.check(&format!("projection-{}", projection.name), status, detail));
+        }
+        for (name, stopped) in self.commands.followers() {
+            // Orders cannot be placed without the catalogue; what the watch owes can wait.
+            let status = match &stopped {
+                None => HealthStatus::Healthy,
+                Some(_) if name == "catalogue" && self.takes_orders => HealthStatus::Unhealthy,
+                Some(_) => HealthStatus::Degraded,
+            };
+            checks.push(self.check(name, status, stopped));
         }
         let worst = checks.iter().map(|check| check.status).max();
         let status = match *self.draining.borrow() {

@@ -17,16 +17,12 @@ pub(crate) async fn run(
     quiet: bool,
 ) -> Result<(), Failure> {
     let known: Vec<&str> = SCHEMAS.iter().map(|schema| schema.name).chain([SEARCH]).collect();
-    let names = match &args.name {
-        Some(name) if !known.contains(&name.as_str()) => {
-            return Err(Failure::usage(format!(
-                "there is no read model {name:?}; there are {}",
-                known.join(", ")
-            )));
-        }
-        Some(name) => vec![name.as_str()],
-        None => known,
-    };
+    if let Some(name) = args.names.iter().find(|name| !known.contains(&name.as_str())) {
+        let known = known.join(", ");
+        return Err(Failure::usage(format!("there is no read model {name:?}; there are {known}")));
+    }
+    let named = |name: &&str| args.all || args.names.iter().any(|asked| asked == name);
+    let names: Vec<&str> = known.into_iter().filter(named).collect();
     // Without a store there is nothing to rebuild from, and opening it would make one.
     engines::event_store_to_read(settings).await?;
     let store = engines::event_store(settings).await?;

@@ -3,8 +3,8 @@
 use std::io::{IsTerminal, Write};
 
 use anyhow::Context;
-use event_schemas::{Position, Recorded, Revision, StreamName};
-use infra::event_store::{Direction, EventStore, Filter};
+use event_schemas::{Logged, Position, Recorded, StreamName};
+use infra::event_store::{Direction, Filter};
 use serde_json::{Value, json};
 
 use crate::{
@@ -19,48 +19,17 @@ const PAGE: usize = 1_000;
 
 /// Prints the events page by page, in bounded memory.
 pub(crate) async fn run(settings: &Settings, args: ReplayArgs) -> Result<(), Failure> {
+    let stream = args.stream.as_ref().map(|name| {
+        StreamName::parse(name)
+            .map_err(|error| Failure::usage(format!("--stream {name:?}: {error}")))
+    });
+    let filter = Filter {
+        categories: args.category.clone(),
+        types: args.types.clone(),
+        stream: stream.transpose()?,
+    };
     let store = engines::event_store_to_read(settings).await?;
-    let printer = Printer::new(args.format, args.limit.unwrap_or(u64::MAX))?;
-    match &args.stream {
-        Some(name) => {
-            let stream = StreamName::parse(name)
-                .map_err(|error| Failure::usage(format!("--stream {name:?}: {error}")))?;
-            print_stream(&store, &stream, &args.types, printer).await
-        }
-        None => print_log(&store, &args, printer).await,
-    }
-}
-
-async fn print_stream(
-    store: &EventStore,
-    stream: &StreamName,
-    types: &[String],
-    mut printer: Printer,
-) -> Result<(), Failure> {
-    let mut from = Revision(0);
-    loop {
-        let page = store
-            .read_stream(stream, from, Direction::Forwards, PAGE)
-            .await
-            .context("the stream cannot be read")?;
-        for event in &page.events {
-            from = event.revision.next();
-            if types.is_empty() || types.iter().any(|wanted| *wanted == event.event_type) {
-                printer.print(None, event)?;
-            }
-        }
-        if page.at_end || printer.is_done() {
-            return printer.finish();
-        }
-    }
-}
-
-async fn print_log(
-    store: &EventStore,
-    args: &ReplayArgs,
-    mut printer: Printer,
-) -> Result<(), Failure> {
-    let filter = Filter { categories: args.category.clone(), types: args.types.clone() };
+    let mut printer = Printer::new(args.format, args.limit.unwrap_or(u64::MAX))?;
     let last = Position(args.to.unwrap_or(u64::MAX));
     let mut from = Position(args.from.unwrap_or_default().saturating_sub(1));
     loop {
@@ -69,7 +38,7 @@ async fn print_log(
             .await
             .context("the log cannot be read")?;
         for event in page.events.iter().take_while(|event| event.position <= last) {
-            printer.print(Some(event.position), event)?;
+            printer.print(event)?;
         }
         from = page.scanned_to;
         if page.at_end || from >= last || printer.is_done() {
@@ -99,22 +68,20 @@ impl Printer {
         self.left == 0
     }
 
-    fn print(&mut self, position: Option<Position>, event: &Recorded) -> Result<(), Failure> {
+    fn print(&mut self, event: &Logged) -> Result<(), Failure> {
         if self.left == 0 {
             return Ok(());
         }
         self.left -= 1;
         match self.format {
             EventFormat::Ndjson => {
-                serde_json::to_writer(&mut self.out, &item(position, event))
-                    .map_err(std::io::Error::from)?;
+                serde_json::to_writer(&mut self.out, &item(event)).map_err(std::io::Error::from)?;
                 self.out.write_all(b"\n")?;
             }
             EventFormat::Table => {
                 let metadata = metadata(event);
-                let position = position.map_or_else(String::new, |position| position.to_string());
                 self.line([
-                    &position,
+                    &event.position.to_string(),
                     metadata["recorded_at"].as_str().unwrap_or_default(),
                     event.stream.as_str(),
                     &event.revision.to_string(),
@@ -145,12 +112,12 @@ impl Printer {
     }
 }
 
-/// An event as `GET /v1/events` gives it; `position` is null where it was read from its stream.
-fn item(position: Option<Position>, event: &Recorded) -> Value {
+/// An event as `GET /v1/events` gives it.
+fn item(event: &Logged) -> Value {
     let metadata = metadata(event);
     json!({
         "id": event.id,
-        "position": position,
+        "position": event.position,
         "stream": event.stream,
         "revision": event.revision,
         "type": event.event_type,

@@ -22,6 +22,8 @@ pub(crate) fn router(settings: &Settings, shop: &Shop) -> Result<Router, Failure
         shop.store.clone(),
         Arc::clone(&shop.projectors),
         shop.draining.subscribe(),
+        shop.commands.clone(),
+        settings.roles.command,
     ));
     let state = QueryState::new(QueryParts {
         store: shop.store.clone(),

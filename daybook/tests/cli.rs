@@ -46,7 +46,7 @@ fn a_wrong_way_of_asking_exits_with_2() {
         &["rebuild"],
         &["rebuild", "orders", "--all"],
         &["rebuild", "cats"],
-        &["replay", "--stream", "order-1", "--category", "stock"],
+        &["replay", "--stream", ""],
         &["replay", "--format", "csv"],
         &["bench"],
         &["bench", "orders", "--clients", "0"],

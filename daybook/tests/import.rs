@@ -16,6 +16,7 @@ use std::{
 };
 
 use common::{Server, daybook, run, text};
+use infra::read_models::{ReadModels, Row};
 use serde_json::Value;
 use truth::{Sales, Truth};
 
@@ -198,27 +199,44 @@ fn an_import_that_was_killed_goes_on_where_it_was() {
     let truth = truth::of(dir.path());
     expect(&import(dir.path(), "products", "products.csv"), 0);
     expect(&import(dir.path(), "stock", "stock.csv"), 0);
-    let mut events = 0;
     for _ in 0..3 {
-        let mut child = daybook(dir.path())
-            .args(["import", "orders", "orders.csv", "--data", "data", "-q"])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // Until it has written something more, or has ended.
-        let end = Instant::now() + Duration::from_secs(60);
-        while child.try_wait().unwrap().is_none() && Instant::now() < end {
-            let now = status(dir.path())["store"]["events"].as_u64().unwrap();
-            if now > events + 500 {
-                events = now;
-                break;
-            }
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill_on_the_way(dir.path(), "orders", "orders.csv", 500);
     }
     expect(&import(dir.path(), "orders", "orders.csv"), 3);
     check(dir.path(), &truth);
+}
+
+/// Ends an import by a kill when it has written so many events more, or has ended.
+fn kill_on_the_way(dir: &Path, kind: &str, file: &str, more: u64) {
+    // Until the store is made, there is no status.
+    let events = || -> u64 {
+        let output = run(dir, &["status", "--data", "data", "--format", "json"]);
+        let status: Option<Value> = serde_json::from_slice(&output.stdout).ok();
+        status.and_then(|status| status["store"]["events"].as_u64()).unwrap_or(0)
+    };
+    let before = events();
+    let mut child = daybook(dir)
+        .args(["import", kind, file, "--data", "data", "-q"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let end = Instant::now() + Duration::from_secs(120);
+    while child.try_wait().unwrap().is_none() && events() < before + more {
+        assert!(Instant::now() < end, "the import wrote nothing");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Every row of every SQL read model, as it lies there.
+fn rows(dir: &Path) -> Vec<(&'static str, Vec<Row>)> {
+    let models = ReadModels::sqlite(dir.join("data/read-models"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut rows = Vec::new();
+    for schema in projections::SCHEMAS {
+        rows.extend(runtime.block_on(projections::dump(&models, schema)).unwrap());
+    }
+    rows
 }
 
 #[test]
@@ -307,15 +325,28 @@ fn a_real_chain() {
     let total = Sales { orders: 8_762, units: 8_148_848, revenue: 25_286_365 };
     assert_eq!((truth.products, truth.customers, truth.lines), (68_189, 1_857, 83_910));
     assert_eq!((truth.orders_refused, truth.total), (389, total));
-    let dir = tempfile::tempdir().unwrap();
-    for _ in 0..2 {
-        for (kind, code) in [("products", 0), ("stock", 0), ("orders", 3)] {
-            let file = files.join(format!("{kind}.csv.gz"));
-            let output = import(dir.path(), kind, file.to_str().unwrap());
+    const KINDS: [(&str, i32); 3] = [("products", 0), ("stock", 0), ("orders", 3)];
+    let path = |kind: &str| files.join(format!("{kind}.csv.gz")).to_str().unwrap().to_owned();
+    let bring_in = |dir: &Path| {
+        for (kind, code) in KINDS {
+            let output = import(dir, kind, &path(kind));
             expect(&output, code);
             eprint!("{}", text(&output.stderr));
         }
-        assert_eq!(refused(dir.path(), "orders").len(), 389);
-        check(dir.path(), &truth);
+        assert_eq!(refused(dir, "orders").len(), 389);
+        check(dir, &truth);
+    };
+    let dir = tempfile::tempdir().unwrap();
+    // Killed along the way, then brought in, then brought in again.
+    for (kind, _) in KINDS {
+        kill_on_the_way(dir.path(), kind, &path(kind), 20_000);
+        let code = import(dir.path(), kind, &path(kind)).status.code();
+        assert!(matches!(code, Some(0 | 3)), "{code:?}");
     }
+    bring_in(dir.path());
+    bring_in(dir.path());
+    let before = rows(dir.path());
+    expect(&run(dir.path(), &["rebuild", "--all", "--data", "data", "-q"]), 0);
+    assert!(rows(dir.path()) == before, "a rebuild gives other rows");
+    check(dir.path(), &truth);
 }

@@ -247,6 +247,9 @@ fn replay_picks_what_is_asked_for() {
     let all = replay(&[]);
     let of_stream = replay(&["--stream", &stream]);
     assert_eq!(of_stream.len(), 1);
+    assert!(all.contains(&of_stream[0]), "the position is the log's");
+    let last = all.last().unwrap()["position"].to_string();
+    assert_eq!(replay(&["--stream", "stock-mug-red", "--from", &last]), Vec::<Value>::new());
     assert_eq!(of_stream[0]["type"], "OrderPlaced");
     assert_eq!(of_stream[0]["data"]["order"]["total"], 1099);
     assert!(

@@ -2,7 +2,7 @@ use std::{sync::Arc, thread::JoinHandle};
 
 use event_schemas::Position;
 use infra::{
-    event_store::{Direction, EventStore, Filter, ReadError},
+    event_store::{Direction, EventStore, Filter, MAX_PAGE, ReadError},
     read_models::{Checkpoint, ReadModels},
 };
 use tokio::{
@@ -21,9 +21,9 @@ use crate::{
 };
 
 /// Pages read ahead of the slowest sink.
-const AHEAD: usize = 16;
+const AHEAD: usize = 12;
 /// Pages in a batch.
-const PAGES: usize = 24;
+const PAGES: usize = 8;
 
 /// Posts projections anew from the start of the log, all from one reading of it: each event is
 /// read and decoded once, and each sink folds on a thread of its own.
@@ -118,10 +118,14 @@ impl Rebuild {
         while !at_end {
             let page = self
                 .store
-                .read_log(position, Direction::Forwards, &Filter::default(), 1_000)
+                .read_log(position, Direction::Forwards, &Filter::default(), MAX_PAGE)
                 .await?;
             (position, at_end) = (page.scanned_to, page.at_end);
             events += page.events.len() as u64;
+            // Decoded here, beside the sinks; what cannot be decoded is poison to the sink it concerns.
+            for logged in &page.events {
+                let _ = logged.decode();
+            }
             let page = Taken { events: page.events, scanned_to: position, at_end };
             let page = Arc::new(page);
             for sink in &self.sinks {

@@ -27,7 +27,6 @@ const PAGE_BYTES: usize = 4 << 20;
 /// What of the log is asked for.
 struct Wanted {
     filter: Filter,
-    stream: Option<StreamName>,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     /// Beyond this.
@@ -111,16 +110,13 @@ fn read(ask: &mut Ask) -> Wanted {
         Some([CursorValue::Int(after)]) => Position(after.unsigned_abs()),
         _ => first,
     };
-    // A stream narrows the log to its category; one of another category has nothing to show.
-    let of_stream = stream.as_ref().map(|stream| stream.category().to_owned());
-    let contradiction = category.as_ref().zip(of_stream.as_ref()).is_some_and(|(a, b)| a != b);
     let filter = Filter {
-        categories: of_stream.or(category).into_iter().collect(),
+        categories: category.into_iter().collect(),
         types: event_type.into_iter().collect(),
+        stream,
     };
     let to = to.map_or(Position(u64::MAX), Position);
-    let to = if contradiction { Position::START } else { to };
-    Wanted { filter, stream, since, until, after, to, limit, fingerprint }
+    Wanted { filter, since, until, after, to, limit, fingerprint }
 }
 
 /// The log's head, once it is as far as was asked for.
@@ -180,9 +176,6 @@ fn next(wanted: &Wanted, after: Position) -> String {
 
 /// The event as it goes out, if it is wanted.
 fn shown(logged: &Logged, wanted: &Wanted) -> Option<String> {
-    if wanted.stream.as_ref().is_some_and(|stream| *stream != logged.stream) {
-        return None;
-    }
     let metadata: Option<Metadata> = serde_json::from_slice(&logged.metadata).ok();
     let metadata = metadata.as_ref();
     if wanted.since.is_some() || wanted.until.is_some() {

@@ -87,13 +87,17 @@ pub(crate) async fn load<A: Aggregate>(
     snapshots: Option<&Snapshots>,
     stream: &StreamName,
 ) -> Result<Loaded<A>, Failure> {
-    let mut loaded = match snapshots {
-        Some(snapshots) => from_snapshot(store, snapshots, stream).await?.unwrap_or_default(),
-        None => Loaded::default(),
-    };
+    let mut page = streams::page(store, stream, Revision(0)).await?;
+    let mut loaded = Loaded::default();
+    // A stream of one page has no snapshot worth looking for.
+    if !page.at_end
+        && let Some(snapshots) = snapshots
+        && let Some(kept) = from_snapshot(store, snapshots, stream).await?
+    {
+        loaded = kept;
+        page = streams::page(store, stream, loaded.next()).await?;
+    }
     loop {
-        let from = loaded.next();
-        let page = streams::page(store, stream, from).await?;
         for recorded in &page.events {
             let decoded =
                 recorded.decode().map_err(|error| unreadable(stream, recorded.revision, error))?;
@@ -102,6 +106,7 @@ pub(crate) async fn load<A: Aggregate>(
         if page.at_end {
             return Ok(loaded);
         }
+        page = streams::page(store, stream, loaded.next()).await?;
     }
 }
 

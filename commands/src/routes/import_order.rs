@@ -84,6 +84,7 @@ pub async fn import_order(
 }
 
 fn priced_by_the_past(commands: &Commands, asked: &ImportOrder) -> Result<OrderBody, NotImported> {
+    commands.catalogue_goes_on()?;
     let mut lines = Vec::with_capacity(asked.lines.len());
     for line in &asked.lines {
         let offer = commands.catalogue().offer(&line.sku);

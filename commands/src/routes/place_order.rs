@@ -174,6 +174,7 @@ async fn price(
     asked: &PlaceOrder,
     context: &Context,
 ) -> Result<OrderBody, NotPlaced> {
+    commands.catalogue_goes_on()?;
     let offers = match offers(commands, asked) {
         Err(_) if !commands.catalogue_is_current().await? => offers(commands, asked)?,
         known => known?,

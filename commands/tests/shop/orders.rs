@@ -1,6 +1,10 @@
+use std::time::Duration;
+
+use event_schemas::{ExpectedRevision, NewEvent, StreamName};
 use futures::{FutureExt as _, future::join_all};
 use http::{Method, StatusCode};
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::{Shop, order, usd};
 
@@ -322,4 +326,26 @@ async fn an_order_can_be_cancelled_that_was_asked_for_too_early() {
     assert_eq!(shop.order("k1", &[("mug", 2)]).await.status, StatusCode::CREATED);
     let cancelled = shop.post(&path, "c1", json!({ "reason": "mistake" })).await;
     assert_eq!(cancelled.body["status"], "cancelled", "{cancelled:?}");
+}
+
+#[tokio::test]
+async fn with_an_event_that_cannot_be_read_nothing_is_sold_at_an_old_price() {
+    let shop = shop(20).await;
+    for category in ["product", "order"] {
+        let garbage = NewEvent::raw(Uuid::new_v4(), "X".to_owned(), "{".into(), "{".into());
+        let stream = StreamName::new(category, "bad");
+        shop.store.append(stream, ExpectedRevision::NoStream, vec![garbage]).await.unwrap();
+    }
+    let stopped = async {
+        while shop.commands.followers().iter().any(|(_, stopped)| stopped.is_none()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), stopped).await.expect("both stop");
+    let [(_, catalogue), (_, watch)] = shop.commands.followers();
+    assert!(catalogue.unwrap().starts_with("product-bad@0"), "the event is named");
+    assert!(watch.unwrap().starts_with("order-bad@0"), "the event is named");
+    let answer = shop.order("k1", &[("mug", 2)]).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    assert_eq!(shop.stock("mug").await, (20, 0), "nothing is held");
 }

@@ -2,7 +2,11 @@
 
 mod catalogue;
 
-use std::{fs, io::Write, path::Path};
+use std::{
+    fs,
+    io::{self, Write},
+    path::Path,
+};
 
 use anyhow::Context;
 use axum::body::Body;
@@ -17,7 +21,10 @@ use crate::{failure::Failure, output, settings::Settings};
 
 /// The file in the data directory that says that its shop is the demo's.
 const MARKER: &str = "demo";
-/// Its text while the shop is being filled, and afterwards.
+/// Where its next text is written before it takes the place of the last.
+const NEXT_MARKER: &str = "demo.next";
+/// Its text until the store is known to be empty, while the shop is being filled, and afterwards.
+const OPENING: &str = "opening\n";
 const FILLING: &str = "filling\n";
 const FILLED: &str = "filled\n";
 
@@ -41,13 +48,19 @@ pub(crate) fn prepare(data: &Path) -> Result<Shelves, Failure> {
     match fs::read_to_string(&marker).as_deref() {
         Ok(FILLED) => return Ok(Shelves::Filled),
         Ok(FILLING) => return Ok(Shelves::Filling),
+        Ok(OPENING) => return Ok(Shelves::Fresh),
         _ => {}
     }
     let mut entries = fs::read_dir(data)
         .with_context(|| format!("the data directory {} cannot be read", data.display()))?;
-    if entries.next().is_some() {
+    let others = |entry: io::Result<fs::DirEntry>| {
+        entry.map_or(true, |entry| entry.file_name() != NEXT_MARKER)
+    };
+    if entries.any(others) {
         return Err(not_ours(data));
     }
+    // Before the engines put their files there: killed now, it is still known whose it is.
+    mark(data, OPENING)?;
     Ok(Shelves::Fresh)
 }
 
@@ -72,11 +85,12 @@ fn not_ours(data: &Path) -> Failure {
 }
 
 fn mark(data: &Path, text: &str) -> Result<(), Failure> {
-    let path = data.join(MARKER);
+    let (path, next) = (data.join(MARKER), data.join(NEXT_MARKER));
     let write = || {
-        let mut file = fs::File::create(&path)?;
+        let mut file = fs::File::create(&next)?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()
+        file.sync_all()?;
+        fs::rename(&next, &path)
     };
     write().with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(())
@@ -152,6 +166,10 @@ mod tests {
     #[test]
     fn an_empty_directory_is_filled_once_and_opened_again() {
         let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(NEXT_MARKER), "fil").unwrap();
+        assert_eq!(prepare(dir.path()).unwrap(), Shelves::Fresh);
+        // Killed when the store was made and nothing was filled yet.
+        fs::write(dir.path().join("events.sqlite"), "").unwrap();
         assert_eq!(prepare(dir.path()).unwrap(), Shelves::Fresh);
         mark(dir.path(), FILLING).unwrap();
         assert_eq!(prepare(dir.path()).unwrap(), Shelves::Filling);

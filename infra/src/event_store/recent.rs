@@ -93,7 +93,7 @@ impl Recent {
                 break;
             }
             page.scanned_to = event.position;
-            if filter.is_all() || filter.matches(event.stream.category(), &event.event_type) {
+            if filter.is_all() || filter.matches(event) {
                 page.events.push(event.clone());
             }
         }

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, sync::Arc};
 
-use event_schemas::{Logged, Position, Recorded, Revision};
+use event_schemas::{Logged, Position, Recorded, Revision, StreamName};
 use thiserror::Error;
 
 /// The most events that one page holds.
@@ -48,13 +48,15 @@ pub enum Direction {
 }
 
 /// Which events of the log are wanted: those of any of the categories (all if there are none
-/// named) and of any of the types (likewise).
+/// named) and of any of the types (likewise), of one stream if it is named.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Categories of streams.
     pub categories: Vec<String>,
     /// Event types.
     pub types: Vec<String>,
+    /// The only stream.
+    pub stream: Option<StreamName>,
 }
 
 impl Filter {
@@ -65,16 +67,22 @@ impl Filter {
 
     /// Every event of these categories.
     pub fn categories<S: Into<String>>(categories: impl IntoIterator<Item = S>) -> Self {
-        Self { categories: categories.into_iter().map(Into::into).collect(), types: Vec::new() }
+        Self { categories: categories.into_iter().map(Into::into).collect(), ..Self::default() }
     }
 
     /// Whether nothing is left out.
     pub fn is_all(&self) -> bool {
-        self.categories.is_empty() && self.types.is_empty()
+        self.categories.is_empty() && self.types.is_empty() && self.stream.is_none()
     }
 
-    /// Whether an event of this category and type passes.
-    pub fn matches(&self, category: &str, event_type: &str) -> bool {
+    /// Whether an event passes.
+    pub fn matches(&self, event: &Recorded) -> bool {
+        self.stream.as_ref().is_none_or(|stream| *stream == event.stream)
+            && self.matches_kind(event.stream.category(), &event.event_type)
+    }
+
+    /// Whether events of this category and type may pass.
+    pub(super) fn matches_kind(&self, category: &str, event_type: &str) -> bool {
         let among = |names: &[String], name| names.is_empty() || names.iter().any(|n| n == name);
         among(&self.categories, category) && among(&self.types, event_type)
     }

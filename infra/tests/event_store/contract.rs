@@ -230,20 +230,25 @@ pub(crate) async fn a_filter_leaves_out_and_never_loses(store: EventStore) {
     let head = store.head().await.unwrap();
 
     let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    for (categories, types) in [
-        (names(&["apple"]), vec![]),
-        (names(&["apple", "plum"]), vec![]),
-        (vec![], names(&["Fell"])),
-        (vec![], names(&["Rotted"])),
-        (names(&["plum", "pear"]), names(&["Grew", "Rotted", "Never"])),
-        (names(&["plum"]), names(&["Rotted"])),
-        (names(&["nothing"]), vec![]),
+    let pear = Some(streams[1].clone());
+    for (categories, types, stream) in [
+        (names(&["apple"]), vec![], None),
+        (names(&["apple", "plum"]), vec![], None),
+        (vec![], names(&["Fell"]), None),
+        (vec![], names(&["Rotted"]), None),
+        (names(&["plum", "pear"]), names(&["Grew", "Rotted", "Never"]), None),
+        (names(&["plum"]), names(&["Rotted"]), None),
+        (names(&["nothing"]), vec![], None),
+        (vec![], vec![], pear.clone()),
+        (vec![], names(&["Rotted", "Fell"]), pear.clone()),
+        (names(&["plum"]), vec![], pear),
+        (vec![], vec![], Some(StreamName::new("pear", "that never was"))),
     ] {
-        let filter = Filter { categories, types };
+        let filter = Filter { categories, types, stream };
         let mut expected: Vec<u64> = everything
             .iter()
             .flat_map(|page| &page.events)
-            .filter(|event| filter.matches(event.stream.category(), &event.event_type))
+            .filter(|event| filter.matches(event))
             .map(|event| event.position.0)
             .collect();
         for limit in [1, 4, MAX_PAGE] {

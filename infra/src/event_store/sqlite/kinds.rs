@@ -60,12 +60,12 @@ impl Kinds {
         Some(&self.kinds[at].event_type)
     }
 
-    /// The kinds that pass a filter; `None` if all do.
+    /// The kinds that may pass a filter; `None` if all do.
     pub(super) fn passing(&self, filter: &Filter) -> Option<Vec<KindId>> {
-        if filter.is_all() {
+        if filter.categories.is_empty() && filter.types.is_empty() {
             return None;
         }
-        let passes = |kind: &&Kind| filter.matches(&kind.category, &kind.event_type);
+        let passes = |kind: &&Kind| filter.matches_kind(&kind.category, &kind.event_type);
         let passing: Vec<_> = self.kinds.iter().filter(passes).map(|kind| kind.id).collect();
         (passing.len() < self.kinds.len()).then_some(passing)
     }

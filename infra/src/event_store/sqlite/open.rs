@@ -97,7 +97,8 @@ pub(super) fn for_reading(path: &Path) -> Result<StoreId, OpenError> {
     }
     let (connection, fresh) = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, 256)?;
     if fresh {
-        return Err(OpenError::NotAStore(path.to_owned()));
+        // Its file is there, its tables are not: another process is making it.
+        return Err(OpenError::Missing(path.to_owned()));
     }
     Ok(store_id(&connection)?)
 }

@@ -179,20 +179,26 @@ impl Reader {
             let limit_sql = count(limit);
             let from_sql = clamp(from.0);
             let mut query = Query { from, direction, head, limit, kinds, passing: None };
-            match kinds.passing(filter) {
-                None => {
+            match (kinds.passing(filter), &filter.stream) {
+                (Some(passing), _) if passing.is_empty() => Ok(query.nothing()),
+                (passing, Some(stream)) => {
+                    let limit = if passing.is_some() { MAX_SCAN } else { limit_sql };
+                    query.passing = passing;
+                    let mut select = connection.prepare_cached(&stream_sql(direction))?;
+                    query.read(&mut select, &[&from_sql, &limit, &stream.as_str()])
+                }
+                (None, None) => {
                     let mut select = connection.prepare_cached(&plain_sql(direction))?;
                     query.read(&mut select, &[&from_sql, &limit_sql])
                 }
-                Some(passing) if passing.is_empty() => Ok(query.nothing()),
-                Some(passing) if passing.len() <= MAX_MERGED => {
+                (Some(passing), None) if passing.len() <= MAX_MERGED => {
                     let mut select =
                         connection.prepare_cached(&merged_sql(direction, passing.len()))?;
                     let mut values: Vec<&dyn ToSql> = vec![&from_sql, &limit_sql];
                     values.extend(passing.iter().map(|kind| kind as &dyn ToSql));
                     query.read(&mut select, &values)
                 }
-                Some(passing) => {
+                (Some(passing), None) => {
                     query.passing = Some(passing);
                     let mut select = connection.prepare_cached(&plain_sql(direction))?;
                     query.read(&mut select, &[&from_sql, &MAX_SCAN])
@@ -264,6 +270,15 @@ fn plain_sql(direction: Direction) -> String {
     let (beyond, order) = beyond(direction);
     format!(
         "SELECT {COLUMNS} FROM events WHERE position {beyond} ?1 ORDER BY position {order} LIMIT ?2"
+    )
+}
+
+/// The events of one stream (`?3`). Its index holds the positions in their order.
+fn stream_sql(direction: Direction) -> String {
+    let (beyond, order) = beyond(direction);
+    format!(
+        "SELECT {COLUMNS} FROM events INDEXED BY events_stream
+         WHERE stream = ?3 AND position {beyond} ?1 ORDER BY revision {order} LIMIT ?2"
     )
 }
 
