@@ -194,6 +194,11 @@ impl SqliteEventStore {
         self.head().await.map(|head| head.0)
     }
 
+    /// Positions have no gaps.
+    pub(super) fn place_before(position: Position) -> Position {
+        Position(position.0.saturating_sub(1))
+    }
+
     /// Waits until something lies beyond `after` and reads it.
     pub(super) async fn page_beyond(
         &self,

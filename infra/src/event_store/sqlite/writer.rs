@@ -177,7 +177,7 @@ impl Writer {
             };
             answers.push((append, outcome));
         }
-        self.recent.publish(written);
+        self.recent.publish(written, self.state.head);
         answers.into_iter().for_each(|(append, outcome)| append.answer(outcome));
         if WAL_PAGES.get() >= CHECKPOINT_PAGES && !self.checkpointing {
             self.checkpointing = true;
