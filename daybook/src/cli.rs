@@ -136,6 +136,12 @@ pub(crate) struct HttpFlags {
     /// What this process does: command, relay, projector, query [default: all of them]
     #[arg(long, value_name = "ROLE,..")]
     pub(crate) roles: Option<String>,
+    /// Speak EventStoreDB's protocol here too, such as 127.0.0.1:2113 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) eventstore_listen: Option<String>,
+    /// What EventStoreDB's clients may do: read, append or all (delete too) [default: read]
+    #[arg(long, value_name = "ACCESS")]
+    pub(crate) eventstore_access: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -25,17 +25,33 @@ const SHUTDOWN: Duration = Duration::from_secs(9);
 pub(crate) async fn run(settings: &Settings, demo: bool) -> Result<(), Failure> {
     settings.check_anonymous()?;
     let mut signals = Signals::new()?;
-    let (shop, listener) = tokio::select! {
+    let (shop, listeners) = tokio::select! {
         asked = signals.next() => return asked.ended(),
         opened = open(settings, demo) => opened?,
     };
-    serve(settings, shop, listener, demo, signals).await
+    serve(settings, shop, listeners, demo, signals).await
 }
 
-async fn open(settings: &Settings, demo: bool) -> Result<(Shop, TcpListener), Failure> {
+/// Where clients come in.
+struct Listeners {
+    http: TcpListener,
+    /// For EventStoreDB's clients.
+    eventstore: Option<TcpListener>,
+}
+
+impl Listeners {
+    fn open(settings: &Settings) -> Result<Self, Failure> {
+        let listen = |address| {
+            infra::http::listen(address).with_context(|| format!("cannot listen on {address}"))
+        };
+        let eventstore = settings.eventstore_listen.map(listen).transpose()?;
+        Ok(Self { http: listen(settings.listen)?, eventstore })
+    }
+}
+
+async fn open(settings: &Settings, demo: bool) -> Result<(Shop, Listeners), Failure> {
     // Before anything is made: a port that is taken is the most usual mistake.
-    let listener = infra::http::listen(settings.listen)
-        .with_context(|| format!("cannot listen on {}", settings.listen))?;
+    let listeners = Listeners::open(settings)?;
     engines::make_data_directory(&settings.data)?;
     let shelves = if demo { Some(demo::prepare(&settings.data)?) } else { None };
     let shop = Shop::open(settings).await?;
@@ -48,7 +64,7 @@ async fn open(settings: &Settings, demo: bool) -> Result<(Shop, TcpListener), Fa
         let _ = shop.close().await;
         return Err(failure);
     }
-    Ok((shop, listener))
+    Ok((shop, listeners))
 }
 
 async fn fill(settings: &Settings, shop: &Shop, shelves: Shelves) -> Result<(), Failure> {
@@ -63,12 +79,13 @@ async fn fill(settings: &Settings, shop: &Shop, shelves: Shelves) -> Result<(), 
 async fn serve(
     settings: &Settings,
     shop: Shop,
-    listener: TcpListener,
+    listeners: Listeners,
     demo: bool,
     mut signals: Signals,
 ) -> Result<(), Failure> {
-    let address = listener.local_addr().context("the port is unknown")?;
+    let address = listeners.http.local_addr().context("the port is unknown")?;
     let router = routes::router(settings, &shop)?;
+    let gateway = gateway(settings, &shop, listeners.eventstore)?;
     announce(address, demo);
     let loopback = address.ip().is_loopback();
     let options = HttpOptions {
@@ -78,13 +95,13 @@ async fn serve(
     };
     let mut asked = Asked::Terminate;
     let draining = shop.draining.clone();
-    infra::http::serve(listener, router, options, async {
+    let http = infra::http::serve(listeners.http, router, options, async {
         asked = signals.next().await;
         draining.send_replace(true);
         tracing::info!("the shop is closing: requests under way are answered first");
         tokio::spawn(async move { std::process::exit(signals.next().await.exit_code()) });
-    })
-    .await;
+    });
+    tokio::join!(http, gateway);
     match tokio::time::timeout(SHUTDOWN.saturating_sub(DRAIN), shop.close()).await {
         Ok(closed) => closed?,
         Err(_) => {
@@ -97,8 +114,44 @@ async fn serve(
     asked.ended()
 }
 
+/// Speaks EventStoreDB's protocol, if it was asked for, until the shop closes.
+fn gateway(
+    settings: &Settings,
+    shop: &Shop,
+    listener: Option<TcpListener>,
+) -> Result<impl Future<Output = ()> + use<>, Failure> {
+    let access = settings.eventstore_access;
+    if let Some(listener) = &listener {
+        let address = listener.local_addr().context("the port is unknown")?;
+        let url = format!("esdb://{}?tls=false", host_and_port(address));
+        let _ = output::line(&format!("EventStoreDB's clients may {access} at {url}"));
+    }
+    let store = shop.store.clone();
+    let mut draining = shop.draining.subscribe();
+    Ok(async move {
+        let Some(listener) = listener else { return };
+        let options = gateway::Options { access, drain: DRAIN, ..gateway::Options::default() };
+        let closing = async move {
+            // A sender that is gone says the same.
+            let _ = draining.wait_for(|draining| *draining).await;
+        };
+        if let Err(error) = gateway::serve(store, listener, options, closing).await {
+            tracing::error!(%error, "EventStoreDB's protocol is not spoken");
+        }
+    })
+}
+
 /// Says where the shop is. Whoever started the server may not be listening.
 fn announce(address: SocketAddr, demo: bool) {
+    let url = format!("http://{}", host_and_port(address));
+    let _ = output::line(&format!("Daybook is open at {url}"));
+    if demo {
+        let _ = demo::print_first_order(&url);
+    }
+}
+
+/// Where a client on this machine finds what listens here.
+fn host_and_port(address: SocketAddr) -> String {
     let host = match address {
         // Everywhere is also here.
         SocketAddr::V4(a) if a.ip().is_unspecified() => "127.0.0.1".to_owned(),
@@ -106,9 +159,5 @@ fn announce(address: SocketAddr, demo: bool) {
         SocketAddr::V4(a) => a.ip().to_string(),
         SocketAddr::V6(a) => format!("[{}]", a.ip()),
     };
-    let url = format!("http://{host}:{}", address.port());
-    let _ = output::line(&format!("Daybook is open at {url}"));
-    if demo {
-        let _ = demo::print_first_order(&url);
-    }
+    format!("{host}:{}", address.port())
 }

@@ -71,11 +71,22 @@ impl EventStore {
         }
     }
 
-    /// Whether other processes may append: then a state in memory may be behind the store.
+    /// Whether others than this process's own executor may append: then a state in memory may be
+    /// behind the store.
     pub fn others_may_write(&self) -> bool {
         match self {
-            Self::Sqlite(store) => store.is_read_only(),
+            Self::Sqlite(store) => store.others_may_write(),
             Self::EventStoreDb(_) => true,
+        }
+    }
+
+    /// From now on others may append through this process: to be said before anything is kept in
+    /// memory of what the store holds.
+    pub fn let_others_write(&self) {
+        match self {
+            Self::Sqlite(store) => store.let_others_write(),
+            // They may anyway.
+            Self::EventStoreDb(_) => {}
         }
     }
 
