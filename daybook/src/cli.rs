@@ -92,7 +92,8 @@ pub(crate) struct EngineFlags {
     /// The data directory; made if there is none [default: ./daybook-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
-    /// The event store: sqlite:FILE [default: events.sqlite in the data directory]
+    /// The event store: sqlite:FILE, esdb://HOST or kurrentdb://HOST [default: events.sqlite in the
+    /// data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) event_store: Option<String>,
     /// The event feed: memory: [default: memory:]

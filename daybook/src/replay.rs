@@ -62,7 +62,11 @@ async fn print_log(
 ) -> Result<(), Failure> {
     let filter = Filter { categories: args.category.clone(), types: args.types.clone() };
     let last = Position(args.to.unwrap_or(u64::MAX));
-    let mut from = Position(args.from.unwrap_or_default().saturating_sub(1));
+    let first = Position(args.from.unwrap_or_default());
+    let before = store.place_before(first).await.context("the log cannot be read")?;
+    let mut from = before.ok_or_else(|| {
+        Failure::failed(format!("no event stands at position {first}; name one that replay shows"))
+    })?;
     loop {
         let page = store
             .read_log(from, Direction::Forwards, &filter, PAGE)

@@ -10,8 +10,8 @@ use crate::{
     demo::{self, Shelves},
     engines,
     failure::Failure,
-    output, routes,
-    settings::Settings,
+    opening, output, routes,
+    settings::{EventStoreUrl, Settings},
     signals::{Asked, Signals},
     wire::Shop,
 };
@@ -24,6 +24,7 @@ const SHUTDOWN: Duration = Duration::from_secs(9);
 /// Serves until a signal asks for the end; a second one ends the process at once.
 pub(crate) async fn run(settings: &Settings, demo: bool) -> Result<(), Failure> {
     settings.check_anonymous()?;
+    settings.check_embedded(demo)?;
     let mut signals = Signals::new()?;
     let (shop, listeners) = tokio::select! {
         asked = signals.next() => return asked.ended(),
@@ -54,7 +55,7 @@ async fn open(settings: &Settings, demo: bool) -> Result<(Shop, Listeners), Fail
     let listeners = Listeners::open(settings)?;
     engines::make_data_directory(&settings.data)?;
     let shelves = if demo { Some(demo::prepare(&settings.data)?) } else { None };
-    let shop = Shop::open(settings).await?;
+    let (shop, listeners) = open_shop(settings, listeners).await?;
     let filled = match shelves {
         None | Some(Shelves::Filled) => Ok(()),
         Some(shelves) => fill(settings, &shop, shelves).await,
@@ -65,6 +66,23 @@ async fn open(settings: &Settings, demo: bool) -> Result<(Shop, Listeners), Fail
         return Err(failure);
     }
     Ok((shop, listeners))
+}
+
+/// Opens the shop. A server that holds the event store may be away: it is waited for, and whoever
+/// asks meanwhile is told so.
+async fn open_shop(
+    settings: &Settings,
+    listeners: Listeners,
+) -> Result<(Shop, Listeners), Failure> {
+    let EventStoreUrl::EventStoreDb(url) = &settings.event_store else {
+        return Ok((Shop::open(settings).await?, listeners));
+    };
+    let address = listeners.http.local_addr().context("the port is unknown")?;
+    let (waited_for, here) = (url.to_string(), format!("http://{}", host_and_port(address)));
+    let open = |told| opening::open(settings, waited_for, here, told);
+    let (http, opened) =
+        opening::meanwhile(listeners.http, http_options(settings, address), open).await?;
+    Ok((opened?, Listeners { http, ..listeners }))
 }
 
 async fn fill(settings: &Settings, shop: &Shop, shelves: Shelves) -> Result<(), Failure> {
@@ -87,16 +105,15 @@ async fn serve(
     let router = routes::router(settings, &shop)?;
     let gateway = gateway(settings, &shop, listeners.eventstore)?;
     announce(address, demo);
-    let loopback = address.ip().is_loopback();
-    let options = HttpOptions {
-        hosts: loopback.then(|| HttpOptions::loopback_hosts(settings.host.clone())),
-        drain: DRAIN,
-        ..HttpOptions::default()
-    };
-    let mut asked = Asked::Terminate;
+    let options = http_options(settings, address);
+    let mut ending = Ending::Asked(Asked::Terminate);
     let draining = shop.draining.clone();
+    let store = shop.store.clone();
     let http = infra::http::serve(listeners.http, router, options, async {
-        asked = signals.next().await;
+        ending = tokio::select! {
+            asked = signals.next() => Ending::Asked(asked),
+            difference = store.replaced() => Ending::Replaced(difference),
+        };
         draining.send_replace(true);
         tracing::info!("the shop is closing: requests under way are answered first");
         tokio::spawn(async move { std::process::exit(signals.next().await.exit_code()) });
@@ -111,7 +128,30 @@ async fn serve(
             ));
         }
     }
-    asked.ended()
+    match ending {
+        Ending::Asked(asked) => asked.ended(),
+        Ending::Replaced(difference) => Err(Failure::failed(format!(
+            "the event store does not hold any more what it held: {difference}. Nothing that is in \
+             memory can be trusted; started again, everything is read anew, and what was posted \
+             from the other history waits for `daybook rebuild --all`"
+        ))),
+    }
+}
+
+/// Why the shop closes.
+enum Ending {
+    Asked(Asked),
+    /// The event store is not the one that it was.
+    Replaced(String),
+}
+
+fn http_options(settings: &Settings, address: SocketAddr) -> HttpOptions {
+    let loopback = address.ip().is_loopback();
+    HttpOptions {
+        hosts: loopback.then(|| HttpOptions::loopback_hosts(settings.host.clone())),
+        drain: DRAIN,
+        ..HttpOptions::default()
+    }
 }
 
 /// Speaks EventStoreDB's protocol, if it was asked for, until the shop closes.

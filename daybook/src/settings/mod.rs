@@ -225,6 +225,21 @@ impl Settings {
         self.data.join("snapshots")
     }
 
+    /// Refuses what only the embedded event store can do.
+    pub(crate) fn check_embedded(&self, demo: bool) -> Result<(), Failure> {
+        let EventStoreUrl::EventStoreDb(url) = &self.event_store else { return Ok(()) };
+        let wrong = if demo {
+            "--demo fills an embedded event store"
+        } else if self.eventstore_listen.is_some() {
+            "--eventstore-listen serves an embedded event store"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::usage(format!(
+            "{wrong}, and --event-store names {url}; leave one of them out"
+        )))
+    }
+
     /// Refuses to listen where anybody could reach a shop that asks nobody who they are.
     pub(crate) fn check_anonymous(&self) -> Result<(), Failure> {
         let mut addresses = std::iter::once(self.listen).chain(self.eventstore_listen);
