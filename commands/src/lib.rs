@@ -146,10 +146,14 @@ impl Commands {
     /// Waits until the catalogue has come to where the log is now.
     ///
     /// # Errors
-    /// [`Failure::Unavailable`] if it cannot, or not within `patience`.
+    /// [`Failure::Unreadable`] if it never will, [`Failure::Unavailable`] if the store cannot be
+    /// read or `patience` is over.
     pub async fn ready(&self, patience: Duration) -> Result<(), Failure> {
         let head = self.0.engines.store.head().await?;
-        self.catalogue_at(head, patience).await
+        self.catalogue().wait_for(head, patience).await.map_err(|error| match error {
+            CatalogueError::Stopped(_) => Failure::Unreadable(error.to_string()),
+            CatalogueError::Behind => Failure::Unavailable(error.to_string()),
+        })
     }
 
     /// What is sold.

@@ -92,7 +92,8 @@ pub(crate) struct EngineFlags {
     /// The data directory; made if there is none [default: ./daybook-data]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<String>,
-    /// The event store: sqlite:FILE [default: events.sqlite in the data directory]
+    /// The event store: sqlite:FILE, esdb://HOST or kurrentdb://HOST [default: events.sqlite in the
+    /// data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) event_store: Option<String>,
     /// The event feed: memory: [default: memory:]
@@ -136,6 +137,12 @@ pub(crate) struct HttpFlags {
     /// What this process does: command, relay, projector, query [default: all of them]
     #[arg(long, value_name = "ROLE,..")]
     pub(crate) roles: Option<String>,
+    /// Speak EventStoreDB's protocol here too, such as 127.0.0.1:2113 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) eventstore_listen: Option<String>,
+    /// What EventStoreDB's clients may do: read, append or all (delete too) [default: read]
+    #[arg(long, value_name = "ACCESS")]
+    pub(crate) eventstore_access: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@ use anyhow::Context;
 use infra::{
     event_store::{EventStore, OpenError, SqliteOptions},
     keys::KeyStore,
+    lock::{Lock, LockError},
     read_models::{Checkpoint, ReadModels},
     search::{SearchError, SearchIndex},
 };
@@ -26,16 +27,52 @@ pub(crate) fn make_data_directory(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Opens the event store for writing; only one process at a time can.
-pub(crate) async fn event_store(settings: &Settings) -> Result<EventStore, Failure> {
+/// An event store open for writing. What stands between this process and a second one that would
+/// write the same data directory is the store's own lock, or, where the store lies elsewhere, the
+/// data directory's.
+pub(crate) struct Opened {
+    pub(crate) store: EventStore,
+    pub(crate) lock: Option<Lock>,
+}
+
+/// Opens the event store for writing.
+pub(crate) async fn event_store(settings: &Settings) -> Result<Opened, Failure> {
     make_data_directory(&settings.data)?;
-    let EventStoreUrl::Sqlite(path) = &settings.event_store;
-    EventStore::open_sqlite(SqliteOptions::new(path)).await.map_err(open_failure)
+    match &settings.event_store {
+        EventStoreUrl::Sqlite(path) => {
+            let opened = EventStore::open_sqlite(SqliteOptions::new(path)).await;
+            let store = opened.map_err(open_failure)?;
+            if settings.eventstore_listen.is_some() && settings.eventstore_access.writes() {
+                store.let_others_write();
+            }
+            Ok(Opened { store, lock: None })
+        }
+        EventStoreUrl::EventStoreDb(url) => {
+            let lock = lock_data_directory(&settings.data)?;
+            let store = EventStore::open_eventstoredb(url.clone()).await.map_err(open_failure)?;
+            Ok(Opened { store, lock: Some(lock) })
+        }
+    }
+}
+
+/// Read models, search index and snapshots are one process's to write.
+fn lock_data_directory(data: &Path) -> Result<Lock, Failure> {
+    Lock::take(&data.join("node.lock")).map_err(|error| match error {
+        LockError::Held { .. } => {
+            Failure::failed(format!("the data directory {} is {error}", data.display()))
+        }
+        error @ LockError::Io { .. } => Failure::Failed(anyhow::Error::new(error)),
+    })
 }
 
 /// Opens the event store for reading, also beside the process that writes it.
 pub(crate) async fn event_store_to_read(settings: &Settings) -> Result<EventStore, Failure> {
-    let EventStoreUrl::Sqlite(path) = &settings.event_store;
+    let path = match &settings.event_store {
+        EventStoreUrl::Sqlite(path) => path,
+        EventStoreUrl::EventStoreDb(url) => {
+            return EventStore::read_eventstoredb(url.clone()).await.map_err(open_failure);
+        }
+    };
     EventStore::read_sqlite(path).await.map_err(|error| match error {
         OpenError::Missing(path) => Failure::failed(format!(
             "there is no event store at {}; name another place with --data or --event-store, or \

@@ -9,6 +9,7 @@ mod failure;
 mod health;
 mod import;
 mod logging;
+mod opening;
 mod output;
 mod progress;
 mod rebuild;

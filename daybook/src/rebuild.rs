@@ -5,7 +5,12 @@ use infra::event_store::EventStore;
 use projections::{Rebuild, SCHEMAS};
 
 use crate::{
-    cli::RebuildArgs, engines, failure::Failure, output, progress::Progress, settings::Settings,
+    cli::RebuildArgs,
+    engines::{self, Opened},
+    failure::Failure,
+    output,
+    progress::Progress,
+    settings::Settings,
 };
 
 const SEARCH: &str = "search";
@@ -25,7 +30,7 @@ pub(crate) async fn run(
     let names: Vec<&str> = known.into_iter().filter(named).collect();
     // Without a store there is nothing to rebuild from, and opening it would make one.
     engines::event_store_to_read(settings).await?;
-    let store = engines::event_store(settings).await?;
+    let Opened { store, lock: _lock } = engines::event_store(settings).await?;
     let done = rebuild(settings, &store, &names, quiet).await;
     store.close().await.context("the event store was not closed cleanly")?;
     done
@@ -48,7 +53,7 @@ async fn rebuild(
         }
     }
     let total = store.event_count().await.context("the event store cannot be read")?;
-    let mut progress = Progress::new("events", Some(total), quiet);
+    let mut progress = Progress::new("events", total, quiet);
     let rebuilt = rebuild
         .run(|at| progress.at(at.events))
         .await

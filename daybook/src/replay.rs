@@ -31,7 +31,11 @@ pub(crate) async fn run(settings: &Settings, args: ReplayArgs) -> Result<(), Fai
     let store = engines::event_store_to_read(settings).await?;
     let mut printer = Printer::new(args.format, args.limit.unwrap_or(u64::MAX))?;
     let last = Position(args.to.unwrap_or(u64::MAX));
-    let mut from = Position(args.from.unwrap_or_default().saturating_sub(1));
+    let first = Position(args.from.unwrap_or_default());
+    let before = store.place_before(first).await.context("the log cannot be read")?;
+    let mut from = before.ok_or_else(|| {
+        Failure::failed(format!("no event stands at position {first}; name one that replay shows"))
+    })?;
     loop {
         let page = store
             .read_log(from, Direction::Forwards, &filter, PAGE)

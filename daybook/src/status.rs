@@ -31,6 +31,7 @@ pub(crate) async fn run(settings: &Settings, format: Format) -> Result<(), Failu
     let events = store.event_count().await.context("the event store cannot be read")?;
     let engine = match &settings.event_store {
         EventStoreUrl::Sqlite(_) => "sqlite",
+        EventStoreUrl::EventStoreDb(_) => "eventstoredb",
     };
     let mut projections =
         read_status(&store, &models).await.context("the event store cannot be read")?;

@@ -9,15 +9,16 @@ use anyhow::Context;
 use commands::{Commands, Posted, Processes};
 use event_schemas::Position;
 use infra::{
-    event_store::EventStore, keys::KeyStore, read_models::ReadModels, search::SearchIndex,
+    event_store::EventStore, keys::KeyStore, lock::Lock, read_models::ReadModels,
+    search::SearchIndex,
 };
 use projections::Projectors;
 use tokio::sync::watch;
 
 use crate::{
-    engines,
+    engines::{self, Opened},
     failure::Failure,
-    settings::{BusUrl, Settings},
+    settings::{BusUrl, EventStoreUrl, Settings},
 };
 
 /// How long a start may take until commands can be answered.
@@ -39,14 +40,21 @@ pub(crate) struct Shop {
     /// Whether the end has begun.
     pub(crate) draining: watch::Sender<bool>,
     processes: Processes,
+    /// Let go of last.
+    lock: Option<Lock>,
 }
 
 impl Shop {
     /// Opens every engine for writing and starts what follows the log, then waits until commands
     /// can be answered.
     pub(crate) async fn open(settings: &Settings) -> Result<Self, Failure> {
-        let store = engines::event_store(settings).await?;
-        match Self::start(settings, store.clone()).await {
+        Self::over(settings, engines::event_store(settings).await?).await
+    }
+
+    /// The same over an event store that is open already.
+    pub(crate) async fn over(settings: &Settings, opened: Opened) -> Result<Self, Failure> {
+        let store = opened.store.clone();
+        match Self::start(settings, opened).await {
             Ok(shop) => Ok(shop),
             Err(failure) => {
                 // The failure says more than a second one could.
@@ -56,7 +64,8 @@ impl Shop {
         }
     }
 
-    async fn start(settings: &Settings, store: EventStore) -> Result<Self, Failure> {
+    async fn start(settings: &Settings, opened: Opened) -> Result<Self, Failure> {
+        let Opened { store, lock } = opened;
         let keys = engines::keys(settings, &store).await?;
         let read_models = engines::read_models(settings);
         let search = engines::search(settings).await?;
@@ -80,9 +89,19 @@ impl Shop {
             },
         )
         .context("the command side cannot be started")?;
-        commands.ready(PATIENCE).await.context("the catalogue cannot be read from the log")?;
+        ready(settings, &commands).await.context("the catalogue cannot be read from the log")?;
         let draining = watch::Sender::new(false);
-        Ok(Self { store, keys, read_models, search, commands, projectors, draining, processes })
+        Ok(Self {
+            store,
+            keys,
+            read_models,
+            search,
+            commands,
+            projectors,
+            draining,
+            processes,
+            lock,
+        })
     }
 
     /// Waits until every projection has posted the log up to its head, or has stopped.
@@ -100,15 +119,32 @@ impl Shop {
         if let Err(failure) = self.posted(CATCH_UP).await {
             tracing::info!(%failure, "read models are posted further at the next start");
         }
-        let Self { store, keys, read_models, search, commands, projectors, processes, .. } = self;
+        let Self {
+            store, keys, read_models, search, commands, projectors, processes, lock, ..
+        } = self;
         processes.stop().await;
         drop((commands, keys));
         projectors.stop().await;
         drop((projectors, read_models));
         let search = search.close().await.context("the search index was not closed cleanly");
         store.close().await.context("the event store was not closed cleanly")?;
+        drop(lock);
         search?;
         Ok(())
+    }
+}
+
+/// Waits until commands can be answered. A server's log is read over a network, and the server may
+/// go away meanwhile: that is waited for, however long it takes.
+async fn ready(settings: &Settings, commands: &Commands) -> Result<(), commands::Failure> {
+    loop {
+        match (commands.ready(PATIENCE).await, &settings.event_store) {
+            (Err(commands::Failure::Unavailable(reason)), EventStoreUrl::EventStoreDb(_)) => {
+                tracing::warn!(reason, "the catalogue is still being read from the log");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            (done, _) => return done,
+        }
     }
 }
 

@@ -111,6 +111,8 @@ fn between(store: &EventStore, position: Position, head: Position) -> Option<u64
     match store {
         // Its positions count its events.
         EventStore::Sqlite(_) => Some(head.0.saturating_sub(position.0)),
+        // Its positions are places in the server's files.
+        EventStore::EventStoreDb(_) => None,
     }
 }
 

@@ -2,7 +2,7 @@ use axum::{extract::State, response::Response};
 use event_schemas::{Actor, Logged, Metadata, Position, Revision, StreamName, Timestamp};
 use infra::{
     event_store::{Direction, EventStore, Filter, LogPage, ReadError},
-    http::{Cursor, CursorValue, Problem},
+    http::{BAD_REQUEST, Cursor, CursorValue, Faults, Problem},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -29,6 +29,8 @@ struct Wanted {
     filter: Filter,
     since: Option<Timestamp>,
     until: Option<Timestamp>,
+    /// From this event on, where no page came before.
+    from: Option<Position>,
     /// Beyond this.
     after: Position,
     /// Up to this, inclusive.
@@ -77,9 +79,10 @@ pub(crate) async fn events(
     State(state): State<QueryState>,
     mut ask: Ask,
 ) -> Result<Response, Problem> {
-    let wanted = read(&mut ask);
+    let mut wanted = read(&mut ask);
     let asked = ask.finish()?;
     let head = reached(&state, &asked).await?;
+    wanted.begin(&state.store).await?;
     let (items, next) =
         find(&state.store, &wanted).await.map_err(|error| unreadable_log(&error))?;
     Ok(Posted::at(&state, head, &asked).json(Page::document(&items, next.as_deref())))
@@ -105,10 +108,9 @@ fn read(ask: &mut Ask) -> Wanted {
     let limit = query.limit(faults);
     let cursor = query.take("cursor", faults);
     let cursor = cursor.and_then(|text| Cursor::decode(&text, &fingerprint, faults));
-    let first = Position(from.unwrap_or(0).saturating_sub(1));
-    let after = match cursor.as_ref().map(|cursor| cursor.0.as_slice()) {
-        Some([CursorValue::Int(after)]) => Position(after.unsigned_abs()),
-        _ => first,
+    let (from, after) = match cursor.as_ref().map(|cursor| cursor.0.as_slice()) {
+        Some([CursorValue::Int(after)]) => (None, Position(after.unsigned_abs())),
+        _ => (from.map(Position), Position::START),
     };
     let filter = Filter {
         categories: category.into_iter().collect(),
@@ -116,7 +118,21 @@ fn read(ask: &mut Ask) -> Wanted {
         stream,
     };
     let to = to.map_or(Position(u64::MAX), Position);
-    Wanted { filter, since, until, after, to, limit, fingerprint }
+    Wanted { filter, since, until, from, after, to, limit, fingerprint }
+}
+
+impl Wanted {
+    /// Finds the place before the first event wanted.
+    async fn begin(&mut self, store: &EventStore) -> Result<(), Problem> {
+        let Some(from) = self.from else { return Ok(()) };
+        let before = store.place_before(from).await.map_err(|error| unreadable_log(&error))?;
+        self.after = before.ok_or_else(|| {
+            let mut faults = Faults::new();
+            faults.parameter("from", "no event stands at this position; take one from an answer");
+            faults.into_problem(&BAD_REQUEST)
+        })?;
+        Ok(())
+    }
 }
 
 /// The log's head, once it is as far as was asked for.

@@ -72,7 +72,12 @@ pub async fn import_order(
     if let Some(outcome) = commands.outcome_of(&asked.id).await? {
         return known(settled(outcome, &context, true));
     }
-    let order = priced_by_the_past(commands, &asked)?;
+    let order = match priced_by_the_past(commands, &asked) {
+        Err(NotImported::UnknownSku(_)) if !commands.catalogue_is_current().await? => {
+            priced_by_the_past(commands, &asked)?
+        }
+        priced => priced?,
+    };
     register_customer(commands, &asked, request_hash).await?;
     let outcome = commands.settle(&asked.id, order, &context).await.map_err(NotPlaced::from);
     let outcome = match outcome {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use infra::event_store::{EventStoreDbUrl, InvalidUrl};
 use thiserror::Error;
 
 /// Where the events lie.
@@ -9,6 +10,8 @@ use thiserror::Error;
 pub(crate) enum EventStoreUrl {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// EventStoreDB or KurrentDB.
+    EventStoreDb(EventStoreDbUrl),
 }
 
 /// How events reach the projectors.
@@ -46,20 +49,24 @@ pub(crate) enum InvalidEngine {
     NotInThisVersion { url: String, engine: &'static str, instead: &'static str },
     #[error("{url} is none of the engines; use {instead}")]
     Unknown { url: String, instead: &'static str },
+    #[error("{url}: {reason}")]
+    Wrong { url: String, reason: String },
     #[error("{url}: behind sqlite: stands a path, such as {instead}")]
     NoPath { url: String, instead: &'static str },
 }
 
 impl EventStoreUrl {
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
-        const INSTEAD: &str = "sqlite:FILE";
-        match scheme(url) {
-            Some("esdb" | "esdb+discover") => Err(later(url, "EventStoreDB", INSTEAD)),
-            Some("kurrentdb" | "kurrentdb+discover" | "kdb" | "kdb+discover") => {
-                Err(later(url, "KurrentDB", INSTEAD))
-            }
-            _ => sqlite(url, INSTEAD).map(Self::Sqlite),
+        const INSTEAD: &str = "sqlite:FILE, esdb://HOST:PORT or kurrentdb://HOST:PORT";
+        let known = scheme(url).map(|scheme| scheme.strip_suffix("+discover").unwrap_or(scheme));
+        if let Some("esdb" | "kurrentdb" | "kurrent" | "kdb") = known {
+            let parsed = url.parse().map(Self::EventStoreDb);
+            let wrong = |error: InvalidUrl| error.to_string();
+            return parsed
+                .map_err(wrong)
+                .map_err(|reason| InvalidEngine::Wrong { url: masked(url), reason });
         }
+        sqlite(url, INSTEAD).map(Self::Sqlite)
     }
 }
 
@@ -183,6 +190,14 @@ mod tests {
         assert_eq!(EventStoreUrl::parse("sqlite:a/b.sqlite"), file("a/b.sqlite"));
         assert_eq!(EventStoreUrl::parse("sqlite:/srv/b"), file("/srv/b"));
         assert_eq!(EventStoreUrl::parse("sqlite:///srv/b"), file("/srv/b"));
+        for url in
+            ["esdb://a:b@h:2113?tls=false", "esdb+discover://h", "kurrentdb://h,i:1", "kdb://h"]
+        {
+            assert!(
+                matches!(EventStoreUrl::parse(url), Ok(EventStoreUrl::EventStoreDb(_))),
+                "{url}"
+            );
+        }
         assert_eq!(BusUrl::parse("memory:"), Ok(BusUrl::Memory));
         assert_eq!(SearchUrl::parse("x/search"), Ok(SearchUrl::Tantivy("x/search".into())));
     }
@@ -190,11 +205,10 @@ mod tests {
     #[test]
     fn what_a_later_version_brings_is_recognised_and_anything_else_is_not() {
         let said = |result: Result<(), InvalidEngine>| result.unwrap_err().to_string();
-        for url in ["esdb://a:b@h:2113?tls=false", "esdb+discover://h", "kurrentdb://h"] {
-            let said = said(EventStoreUrl::parse(url).map(drop));
-            assert!(said.contains("not in this version"), "{said}");
-            assert!(!said.contains("a:b"), "{said}");
-        }
+        let said_of_wrong =
+            said(EventStoreUrl::parse("esdb://a:hunter2@h:2113?tls=maybe").map(drop));
+        assert!(said_of_wrong.contains("esdb://a:***@h:2113?tls=maybe: "), "{said_of_wrong}");
+        assert!(!said_of_wrong.contains("hunter2"), "{said_of_wrong}");
         for said in [
             said(BusUrl::parse("nats://h/shop").map(drop)),
             said(ReadModelsUrl::parse("mysql://u:p@h/db").map(drop)),

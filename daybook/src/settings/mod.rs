@@ -11,6 +11,7 @@ use std::{
 };
 
 use event_schemas::Currency;
+use gateway::Access;
 
 pub(crate) use engines::{BusUrl, EventStoreUrl, KeysUrl, ReadModelsUrl, SearchUrl};
 pub(crate) use sources::{NAMES, Origin, Sources};
@@ -63,6 +64,10 @@ pub(crate) struct Settings {
     pub(crate) allow_anonymous: bool,
     /// What this process does.
     pub(crate) roles: Roles,
+    /// Where EventStoreDB's protocol is spoken, if anywhere.
+    pub(crate) eventstore_listen: Option<SocketAddr>,
+    /// What its clients may do.
+    pub(crate) eventstore_access: Access,
     /// The data directory.
     pub(crate) data: PathBuf,
     pub(crate) event_store: EventStoreUrl,
@@ -118,6 +123,8 @@ impl Flags {
             ("host", flags.host.as_ref()),
             ("allow-anonymous", allow.as_ref()),
             ("roles", flags.roles.as_ref()),
+            ("eventstore-listen", flags.eventstore_listen.as_ref()),
+            ("eventstore-access", flags.eventstore_access.as_ref()),
         ])
     }
 
@@ -138,6 +145,7 @@ fn default(name: &str, data: &Path) -> String {
         "listen" => "127.0.0.1:8080".to_owned(),
         "allow-anonymous" => "false".to_owned(),
         "roles" => "command,relay,projector,query".to_owned(),
+        "eventstore-access" => "read".to_owned(),
         "data" => "./daybook-data".to_owned(),
         "event-store" => engines::sqlite_url(&data.join("events.sqlite")),
         "bus" => "memory:".to_owned(),
@@ -197,6 +205,10 @@ impl Settings {
             host,
             allow_anonymous: checked(sources, &data, "allow-anonymous", parse_bool)?,
             roles: checked(sources, &data, "roles", Roles::parse)?,
+            eventstore_listen: checked(sources, &data, "eventstore-listen", |text| {
+                (!text.is_empty()).then(|| parse_listen(text)).transpose()
+            })?,
+            eventstore_access: checked(sources, &data, "eventstore-access", str::parse)?,
             event_store: checked(sources, &data, "event-store", EventStoreUrl::parse)?,
             bus: checked(sources, &data, "bus", BusUrl::parse)?,
             read_models: checked(sources, &data, "read-models", ReadModelsUrl::parse)?,
@@ -213,16 +225,31 @@ impl Settings {
         self.data.join("snapshots")
     }
 
+    /// Refuses what only the embedded event store can do.
+    pub(crate) fn check_embedded(&self, demo: bool) -> Result<(), Failure> {
+        let EventStoreUrl::EventStoreDb(url) = &self.event_store else { return Ok(()) };
+        let wrong = if demo {
+            "--demo fills an embedded event store"
+        } else if self.eventstore_listen.is_some() {
+            "--eventstore-listen serves an embedded event store"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::usage(format!(
+            "{wrong}, and --event-store names {url}; leave one of them out"
+        )))
+    }
+
     /// Refuses to listen where anybody could reach a shop that asks nobody who they are.
     pub(crate) fn check_anonymous(&self) -> Result<(), Failure> {
-        if self.allow_anonymous || self.listen.ip().is_loopback() {
-            return Ok(());
+        let mut addresses = std::iter::once(self.listen).chain(self.eventstore_listen);
+        match addresses.find(|address| !address.ip().is_loopback()) {
+            Some(reachable) if !self.allow_anonymous => Err(Failure::usage(format!(
+                "whoever reaches {reachable} could do everything, since nobody has to say who they \
+                 are; listen on 127.0.0.1, or add --allow-anonymous"
+            ))),
+            _ => Ok(()),
         }
-        Err(Failure::usage(format!(
-            "whoever reaches {} could do everything, since nobody has to say who they are; listen \
-             on 127.0.0.1, or add --allow-anonymous",
-            self.listen
-        )))
     }
 }
 

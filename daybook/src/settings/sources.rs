@@ -11,11 +11,13 @@ use std::{
 use crate::failure::Failure;
 
 /// The names of all settings, as flags and in the file of settings.
-pub(crate) const NAMES: [&str; 13] = [
+pub(crate) const NAMES: [&str; 15] = [
     "listen",
     "host",
     "allow-anonymous",
     "roles",
+    "eventstore-listen",
+    "eventstore-access",
     "data",
     "event-store",
     "bus",

@@ -60,17 +60,30 @@ impl Server {
         prepare(&mut command);
         let mut process = command.spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let lines = if args.contains(&"--demo") { 6 } else { 1 };
-        let mut printed = Vec::new();
-        for _ in 0..lines {
+        let mut printed: Vec<String> = Vec::new();
+        let mut read = || {
             let mut line = String::new();
             stdout.read_line(&mut line).unwrap();
             assert!(!line.is_empty(), "the server ended: {:?}", process.wait());
             printed.push(line.trim_end().to_owned());
+            printed.last().unwrap().clone()
+        };
+        let url = loop {
+            if let Some(url) = read().strip_prefix("Daybook is open at ") {
+                break url.to_owned();
+            }
+        };
+        if args.contains(&"--demo") {
+            (0..5).for_each(|_| drop(read()));
         }
-        let url = printed[0].rsplit(' ').next().unwrap().to_owned();
         let address = url.strip_prefix("http://").unwrap().to_owned();
         Self { process, url, address, printed, stdout }
+    }
+
+    /// Where its gateway is, if it has one.
+    pub fn esdb(&self) -> String {
+        let found = self.printed.iter().find_map(|line| line.split_once("esdb://"));
+        format!("esdb://{}", found.expect("a gateway").1)
     }
 
     /// Sends a signal by name and waits for the end.

@@ -2,6 +2,7 @@
 //! subscribe to it. The port is an enum of engines; what all of them owe their callers is stated
 //! once, in the contract suite.
 
+mod eventstoredb;
 mod recent;
 mod sqlite;
 mod subscription;
@@ -11,6 +12,7 @@ use std::path::Path;
 
 use event_schemas::{ExpectedRevision, Logged, NewEvent, Position, Revision, StoreId, StreamName};
 
+pub use eventstoredb::{EventStoreDb, EventStoreDbUrl, InvalidUrl};
 pub use sqlite::{SqliteEventStore, SqliteOptions};
 pub use subscription::Subscription;
 pub use values::{
@@ -23,6 +25,8 @@ pub use values::{
 pub enum EventStore {
     /// One SQLite file with a single writer.
     Sqlite(SqliteEventStore),
+    /// EventStoreDB or KurrentDB, a node or a cluster.
+    EventStoreDb(EventStoreDb),
 }
 
 impl EventStore {
@@ -42,17 +46,47 @@ impl EventStore {
         SqliteEventStore::open_read_only(path.as_ref().to_owned()).await.map(Self::Sqlite)
     }
 
+    /// Opens the store on a server, for writing as others do too; makes one of a server that holds
+    /// none.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn open_eventstoredb(url: EventStoreDbUrl) -> Result<Self, OpenError> {
+        EventStoreDb::open(url, false).await.map(Self::EventStoreDb)
+    }
+
+    /// Opens the store on a server for reading only.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub async fn read_eventstoredb(url: EventStoreDbUrl) -> Result<Self, OpenError> {
+        EventStoreDb::open(url, true).await.map(Self::EventStoreDb)
+    }
+
     /// The store's id: positions mean nothing in another store.
     pub fn id(&self) -> StoreId {
         match self {
             Self::Sqlite(store) => store.id(),
+            Self::EventStoreDb(store) => store.id(),
         }
     }
 
-    /// Whether other processes may append: then a state in memory may be behind the store.
+    /// Whether others than this process's own executor may append: then a state in memory may be
+    /// behind the store.
     pub fn others_may_write(&self) -> bool {
         match self {
-            Self::Sqlite(store) => store.is_read_only(),
+            Self::Sqlite(store) => store.others_may_write(),
+            Self::EventStoreDb(_) => true,
+        }
+    }
+
+    /// From now on others may append through this process: to be said before anything is kept in
+    /// memory of what the store holds.
+    pub fn let_others_write(&self) {
+        match self {
+            Self::Sqlite(store) => store.let_others_write(),
+            // They may anyway.
+            Self::EventStoreDb(_) => {}
         }
     }
 
@@ -63,6 +97,7 @@ impl EventStore {
     pub async fn key_fingerprint(&self) -> Result<Option<String>, ReadError> {
         match self {
             Self::Sqlite(store) => store.key_fingerprint().await,
+            Self::EventStoreDb(store) => store.key_fingerprint().await,
         }
     }
 
@@ -73,6 +108,7 @@ impl EventStore {
     pub async fn set_key_fingerprint(&self, fingerprint: &str) -> Result<(), AppendError> {
         match self {
             Self::Sqlite(store) => store.set_key_fingerprint(fingerprint).await,
+            Self::EventStoreDb(store) => store.set_key_fingerprint(fingerprint).await,
         }
     }
 
@@ -92,6 +128,7 @@ impl EventStore {
     ) -> Result<Appended, AppendError> {
         match self {
             Self::Sqlite(store) => store.append(stream, expected, events).await,
+            Self::EventStoreDb(store) => store.append(stream, expected, events).await,
         }
     }
 
@@ -110,6 +147,7 @@ impl EventStore {
     ) -> Result<StreamPage, ReadError> {
         match self {
             Self::Sqlite(store) => store.read_stream(stream, from, direction, limit).await,
+            Self::EventStoreDb(store) => store.read_stream(stream, from, direction, limit).await,
         }
     }
 
@@ -120,6 +158,7 @@ impl EventStore {
     pub async fn stream_head(&self, stream: &StreamName) -> Result<Option<Revision>, ReadError> {
         match self {
             Self::Sqlite(store) => store.stream_head(stream).await,
+            Self::EventStoreDb(store) => store.stream_head(stream).await,
         }
     }
 
@@ -138,6 +177,7 @@ impl EventStore {
     ) -> Result<LogPage, ReadError> {
         match self {
             Self::Sqlite(store) => store.read_log(from, direction, filter, limit).await,
+            Self::EventStoreDb(store) => store.read_log(from, direction, filter, limit).await,
         }
     }
 
@@ -148,6 +188,7 @@ impl EventStore {
     pub async fn head(&self) -> Result<Position, ReadError> {
         match self {
             Self::Sqlite(store) => store.head().await,
+            Self::EventStoreDb(store) => store.head().await,
         }
     }
 
@@ -158,16 +199,41 @@ impl EventStore {
     pub async fn event_at(&self, position: Position) -> Result<Option<Logged>, ReadError> {
         match self {
             Self::Sqlite(store) => store.event_at(position).await,
+            Self::EventStoreDb(store) => store.event_at(position).await,
         }
     }
 
-    /// How many events there are.
+    /// Where to read the log from so that the event at `position` is the first: reading begins
+    /// behind the place that it is given. `None` where no event stands at `position`, and that
+    /// matters to the store.
     ///
     /// # Errors
     /// [`ReadError`]
-    pub async fn event_count(&self) -> Result<u64, ReadError> {
+    pub async fn place_before(&self, position: Position) -> Result<Option<Position>, ReadError> {
         match self {
-            Self::Sqlite(store) => store.event_count().await,
+            Self::Sqlite(_) => Ok(Some(SqliteEventStore::place_before(position))),
+            Self::EventStoreDb(store) => store.place_before(position).await,
+        }
+    }
+
+    /// How many events there are; `None` where the store does not count them.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn event_count(&self) -> Result<Option<u64>, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.event_count().await.map(Some),
+            Self::EventStoreDb(_) => Ok(None),
+        }
+    }
+
+    /// Waits until the store turns out not to hold any more what it held, because the server was
+    /// restored from a backup or its log changed, and says what is missing: whatever is in memory
+    /// is of no use then. A store that only this process can change never does.
+    pub async fn replaced(&self) -> String {
+        match self {
+            Self::Sqlite(_) => std::future::pending().await,
+            Self::EventStoreDb(store) => store.replaced().await,
         }
     }
 
@@ -185,6 +251,10 @@ impl EventStore {
     pub async fn close(&self) -> Result<(), ReadError> {
         match self {
             Self::Sqlite(store) => store.close().await,
+            Self::EventStoreDb(store) => {
+                store.close().await;
+                Ok(())
+            }
         }
     }
 }

@@ -31,11 +31,13 @@ struct Ring {
     bytes: usize,
     /// Everything beyond this position is held.
     before: Position,
+    /// Up to here everything was looked at: the newest event, or what is held back behind it.
+    reached: Position,
 }
 
 impl Recent {
     pub(super) fn new(head: Position, max_events: usize, max_bytes: usize) -> Self {
-        let ring = Ring { events: VecDeque::new(), bytes: 0, before: head };
+        let ring = Ring { events: VecDeque::new(), bytes: 0, before: head, reached: head };
         Self {
             ring: RwLock::new(ring),
             head: watch::Sender::new(Some(head)),
@@ -44,19 +46,26 @@ impl Recent {
         }
     }
 
-    /// Makes events known that directly follow the ones before.
-    pub(super) fn publish(&self, events: Vec<Logged>) {
-        let Some(head) = events.last().map(|last| last.position) else { return };
+    /// Makes events known that directly follow the ones before, and that up to `reached` there is
+    /// nothing else.
+    pub(super) fn publish(&self, events: Vec<Logged>, reached: Position) {
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
         ring.bytes += events.iter().map(size).sum::<usize>();
         ring.events.extend(events);
+        ring.reached = ring.reached.max(reached);
         while ring.events.len() > self.max_events || ring.bytes > self.max_bytes {
             let Some(oldest) = ring.events.pop_front() else { break };
             ring.bytes -= size(&oldest);
             ring.before = oldest.position;
         }
         drop(ring);
-        self.head.send_modify(|known| *known = known.map(|_| head));
+        self.head.send_if_modified(|known| {
+            let moved = known.is_some_and(|known| known < reached);
+            if moved {
+                *known = Some(reached);
+            }
+            moved
+        });
     }
 
     /// The position of the newest event published.
@@ -97,6 +106,9 @@ impl Recent {
                 page.events.push(event.clone());
             }
         }
+        if page.at_end {
+            page.scanned_to = ring.reached.max(after);
+        }
         Some(page)
     }
 }
@@ -128,13 +140,14 @@ mod tests {
     #[test]
     fn holds_the_newest_within_both_bounds() {
         let by_number = Recent::new(Position(10), 3, usize::MAX);
-        by_number.publish((11..=15).map(|position| event(position, "a")).collect());
+        let events = || (11..=15).map(|position| event(position, "a")).collect();
+        by_number.publish(events(), Position(15));
         assert!(by_number.page(Position(11), &Filter::all(), 10).is_none());
         let page = by_number.page(Position(12), &Filter::all(), 10).unwrap();
         assert_eq!((positions(&page), page.at_end), (vec![13, 14, 15], true));
 
         let by_bytes = Recent::new(Position(10), usize::MAX, 250);
-        by_bytes.publish((11..=15).map(|position| event(position, "a")).collect());
+        by_bytes.publish(events(), Position(15));
         assert!(by_bytes.page(Position(12), &Filter::all(), 10).is_none());
         assert_eq!(positions(&by_bytes.page(Position(13), &Filter::all(), 10).unwrap()), [14, 15]);
     }
@@ -142,13 +155,18 @@ mod tests {
     #[test]
     fn pages_end_at_the_limit_and_move_over_what_the_filter_leaves_out() {
         let recent = Recent::new(Position::START, 100, usize::MAX);
-        recent
-            .publish(["a", "b", "a", "b", "b"].iter().zip(1..).map(|(c, p)| event(p, c)).collect());
+        let events = ["a", "b", "a", "b", "b"].iter().zip(1..).map(|(c, p)| event(p, c)).collect();
+        recent.publish(events, Position(5));
         let only_a = Filter::categories(["a"]);
         let page = recent.page(Position::START, &only_a, 1).unwrap();
         assert_eq!((positions(&page), page.scanned_to, page.at_end), (vec![1], Position(1), false));
         let page = recent.page(Position(3), &only_a, 10).unwrap();
         assert_eq!((positions(&page), page.scanned_to, page.at_end), (vec![], Position(5), true));
+        recent.publish(vec![], Position(9));
+        let page = recent.page(Position(5), &only_a, 10).unwrap();
+        assert_eq!((positions(&page), page.scanned_to, page.at_end), (vec![], Position(9), true));
+        let page = recent.page(Position::START, &only_a, 1).unwrap();
+        assert_eq!((page.scanned_to, page.at_end), (Position(1), false));
     }
 
     #[tokio::test]
@@ -157,7 +175,7 @@ mod tests {
         assert_eq!(recent.wait_beyond(Position(4)).await, Ok(()));
         let (waited, ()) = tokio::join!(recent.wait_beyond(Position(5)), async { recent.close() });
         assert_eq!(waited, Err(ReadError::Closed));
-        recent.publish(vec![event(6, "a")]);
+        recent.publish(vec![event(6, "a")], Position(6));
         assert_eq!(recent.head(), None);
     }
 }

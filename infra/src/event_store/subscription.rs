@@ -24,6 +24,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Result<LogPage, ReadError> {
         let page = match &self.store {
             EventStore::Sqlite(store) => store.page_beyond(self.after, &self.filter).await?,
+            EventStore::EventStoreDb(store) => store.page_beyond(self.after, &self.filter).await?,
         };
         self.after = page.scanned_to;
         Ok(page)

@@ -124,6 +124,12 @@ pub enum OpenError {
         /// What the system said.
         error: std::io::Error,
     },
+    /// No server can be reached, or none that can be gone on with.
+    #[error("the event store cannot be opened: {0}")]
+    Unreachable(String),
+    /// The server holds no store of Daybook's.
+    #[error("{0} holds no Daybook event store yet: `daybook serve` makes one")]
+    NotFounded(String),
     /// SQLite cannot use the file.
     #[error("the event store cannot be opened: {0}")]
     Sqlite(#[from] rusqlite::Error),

@@ -336,10 +336,11 @@ pub(crate) async fn what_is_acknowledged_is_seen_at_once(store: EventStore) {
 }
 
 pub(crate) async fn events_are_counted(store: EventStore) {
+    // A store that cannot count says so, always.
     let before = store.event_count().await.unwrap();
     append(&store, &stream("thing"), events(7)).await.unwrap();
     append(&store, &stream("other"), events(1)).await.unwrap();
-    assert_eq!(store.event_count().await, Ok(before + 8));
+    assert_eq!(store.event_count().await, Ok(before.map(|before| before + 8)));
 }
 
 pub(crate) async fn many_appenders_leave_streams_whole(store: EventStore) {
@@ -446,3 +447,4 @@ macro_rules! event_store_contract {
 }
 
 event_store_contract!(sqlite, crate::sqlite::make);
+event_store_contract!(eventstoredb, crate::eventstoredb::make);

@@ -12,7 +12,14 @@ mod writer;
 #[cfg(test)]
 mod writer_tests;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use event_schemas::{ExpectedRevision, Logged, NewEvent, Position, Revision, StoreId, StreamName};
 use tokio::sync::OnceCell;
@@ -87,6 +94,8 @@ struct Shared {
     readers: Arc<Readers>,
     /// `None` in a store opened for reading only.
     writing: Option<Writing>,
+    /// Whether others append through this process.
+    others_write: AtomicBool,
     closed: OnceCell<Result<(), ReadError>>,
 }
 
@@ -105,7 +114,7 @@ impl SqliteEventStore {
             let readers = Arc::new(Readers::new(options.path.clone(), options.readers)?);
             let writer = Writer::start(&options, connection, lock, state, recent.clone())?;
             let writing = Some(Writing { writer, recent });
-            Ok(Self(Arc::new(Shared { id, readers, writing, closed: OnceCell::new() })))
+            Ok(Self::new(id, readers, writing))
         })
         .await
     }
@@ -114,17 +123,26 @@ impl SqliteEventStore {
         blocking(move || {
             let id = open::for_reading(&path)?;
             let readers = Arc::new(Readers::new(path, 2)?);
-            Ok(Self(Arc::new(Shared { id, readers, writing: None, closed: OnceCell::new() })))
+            Ok(Self::new(id, readers, None))
         })
         .await
+    }
+
+    fn new(id: StoreId, readers: Arc<Readers>, writing: Option<Writing>) -> Self {
+        let (others_write, closed) = (AtomicBool::new(false), OnceCell::new());
+        Self(Arc::new(Shared { id, readers, writing, others_write, closed }))
     }
 
     pub(super) fn id(&self) -> StoreId {
         self.0.id
     }
 
-    pub(super) fn is_read_only(&self) -> bool {
-        self.0.writing.is_none()
+    pub(super) fn others_may_write(&self) -> bool {
+        self.0.writing.is_none() || self.0.others_write.load(Ordering::Acquire)
+    }
+
+    pub(super) fn let_others_write(&self) {
+        self.0.others_write.store(true, Ordering::Release);
     }
 
     pub(super) async fn key_fingerprint(&self) -> Result<Option<String>, ReadError> {
@@ -192,6 +210,11 @@ impl SqliteEventStore {
     /// No event is ever taken away and no position left out: the head is the count.
     pub(super) async fn event_count(&self) -> Result<u64, ReadError> {
         self.head().await.map(|head| head.0)
+    }
+
+    /// Positions have no gaps.
+    pub(super) fn place_before(position: Position) -> Position {
+        Position(position.0.saturating_sub(1))
     }
 
     /// Waits until something lies beyond `after` and reads it.

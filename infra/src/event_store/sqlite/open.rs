@@ -1,10 +1,10 @@
 //! Opening the file: the lock, what the file is, its settings, its tables.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Write},
+    fs::{self, File, OpenOptions},
+    io,
     os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{SqliteOptions, state::State};
 use crate::{
     event_store::OpenError,
+    lock::{Lock, LockError},
     sqlite::{Found, keep_plans, look},
 };
 
@@ -56,7 +57,7 @@ const TABLES: &str = "
 pub(super) struct Opened {
     pub(super) connection: Connection,
     /// Held for as long as it is open.
-    pub(super) lock: File,
+    pub(super) lock: Lock,
     pub(super) id: StoreId,
     pub(super) state: State,
 }
@@ -150,30 +151,12 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The lock goes with the process, however that ends; the file stays.
-fn take_lock(path: &Path) -> Result<File, OpenError> {
+/// The lock of the one process that writes.
+fn take_lock(path: &Path) -> Result<Lock, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
-    let lock_path = PathBuf::from(name);
-    let io_error = |error| OpenError::Io { path: lock_path.clone(), error };
-    let mut lock = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&lock_path)
-        .map_err(io_error)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut text = String::new();
-            let read = lock.take(20).read_to_string(&mut text);
-            let pid = read.ok().and_then(|_| text.trim().parse().ok());
-            return Err(OpenError::Locked { pid });
-        }
-        Err(TryLockError::Error(error)) => return Err(io_error(error)),
-    }
-    lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id())).map_err(io_error)?;
-    Ok(lock)
+    Lock::take(Path::new(&name)).map_err(|error| match error {
+        LockError::Held { pid } => OpenError::Locked { pid },
+        LockError::Io { path, error } => OpenError::Io { path, error },
+    })
 }

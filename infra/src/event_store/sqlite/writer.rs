@@ -2,7 +2,6 @@
 
 use std::{
     cell::Cell,
-    fs::File,
     mem,
     ops::ControlFlow,
     sync::{
@@ -24,7 +23,10 @@ use super::{
     queue::{Append, Job, Outcome, WriterHandle},
     state::{self, State},
 };
-use crate::event_store::{AppendError, Appended, OpenError, recent::Recent};
+use crate::{
+    event_store::{AppendError, Appended, OpenError, recent::Recent},
+    lock::Lock,
+};
 
 /// Pages of the WAL (4 KiB each) after which they are moved into the file.
 const CHECKPOINT_PAGES: i32 = 4_096;
@@ -58,7 +60,7 @@ pub(super) struct Writer {
     #[cfg(test)]
     faults: Faults,
     /// Let go of last.
-    lock: File,
+    lock: Lock,
 }
 
 impl Writer {
@@ -66,7 +68,7 @@ impl Writer {
     pub(super) fn start(
         options: &SqliteOptions,
         connection: Connection,
-        lock: File,
+        lock: Lock,
         state: State,
         recent: Arc<Recent>,
     ) -> Result<WriterHandle, OpenError> {
@@ -177,7 +179,7 @@ impl Writer {
             };
             answers.push((append, outcome));
         }
-        self.recent.publish(written);
+        self.recent.publish(written, self.state.head);
         answers.into_iter().for_each(|(append, outcome)| append.answer(outcome));
         if WAL_PAGES.get() >= CHECKPOINT_PAGES && !self.checkpointing {
             self.checkpointing = true;
