@@ -30,11 +30,7 @@ pub(crate) fn make_data_directory(path: &Path) -> Result<(), Failure> {
 pub(crate) async fn event_store(settings: &Settings) -> Result<EventStore, Failure> {
     make_data_directory(&settings.data)?;
     let EventStoreUrl::Sqlite(path) = &settings.event_store;
-    let store = EventStore::open_sqlite(SqliteOptions::new(path)).await.map_err(open_failure)?;
-    if settings.eventstore_listen.is_some() && settings.eventstore_access.writes() {
-        store.let_others_write();
-    }
-    Ok(store)
+    EventStore::open_sqlite(SqliteOptions::new(path)).await.map_err(open_failure)
 }
 
 /// Opens the event store for reading, also beside the process that writes it.

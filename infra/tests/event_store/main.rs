@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod contract;
+mod parts;
 mod sqlite;
 mod sqlite_faults;
 mod support;
