@@ -42,9 +42,6 @@ pub(crate) async fn event_store(settings: &Settings) -> Result<Opened, Failure> 
         EventStoreUrl::Sqlite(path) => {
             let opened = EventStore::open_sqlite(SqliteOptions::new(path)).await;
             let store = opened.map_err(open_failure)?;
-            if settings.eventstore_listen.is_some() && settings.eventstore_access.writes() {
-                store.let_others_write();
-            }
             Ok(Opened { store, lock: None })
         }
         EventStoreUrl::EventStoreDb(url) => {

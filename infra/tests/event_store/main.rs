@@ -3,6 +3,7 @@
 
 mod contract;
 mod eventstoredb;
+mod parts;
 mod sqlite;
 mod sqlite_faults;
 mod support;
