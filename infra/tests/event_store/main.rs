@@ -3,6 +3,9 @@
 
 mod contract;
 mod eventstoredb;
+mod eventstoredb_faults;
+mod fake;
+mod proxy;
 mod sqlite;
 mod sqlite_faults;
 mod support;
