@@ -3,7 +3,10 @@
 
 mod contract;
 mod eventstoredb;
+mod eventstoredb_faults;
+mod fake;
 mod parts;
+mod proxy;
 mod sqlite;
 mod sqlite_faults;
 mod support;

@@ -55,11 +55,23 @@ pub(super) async fn append(
         match trouble {
             Trouble::NotDone { .. } => {}
             Trouble::TimedOut(_) | Trouble::Broken(_) | Trouble::Unreadable => {
+                let reason = trouble.to_string();
                 // Where no slot was named, nobody could tell the events from their repeat.
-                if meant.is_none() {
-                    return Err(AppendError::Unknown(trouble.to_string()));
+                let Some(first) = meant else { return Err(AppendError::Unknown(reason)) };
+                // There was an answer: the events are in their slots, or nowhere.
+                if trouble == Trouble::Unreadable {
+                    return own(connection, stream, first, events)
+                        .await
+                        .map_err(|error| AppendError::Unknown(format!("{reason}; {error}")))?
+                        .ok_or(AppendError::Unavailable(reason));
                 }
-                unclear = Some(trouble.to_string());
+                unclear = Some(reason);
+            }
+            Trouble::TooLarge(limit) => {
+                tracing::warn!(%stream, limit, "an append is larger than the server allows");
+                return Err(AppendError::TooLarge {
+                    size: events.iter().map(NewEvent::size).sum(),
+                });
             }
             trouble => return Err(failed(connection, trouble, unclear)),
         }

@@ -83,6 +83,10 @@ impl From<eventstore::Error> for Trouble {
             E::ServerError(text) if text.contains("Server Is Not Ready") => {
                 Self::not_done("the server is not ready")
             }
+            // So says the client's own connector when there was nobody to send to.
+            E::ServerError(text) if text.contains("client error (Connect)") => {
+                Self::not_done(brief(&text))
+            }
             E::ServerError(text) => Self::Broken(brief(&text)),
             E::DeadlineExceeded => Self::Broken("the server gave up in time".to_owned()),
             E::WrongExpectedVersion { current, .. } => Self::Conflict(match current {
@@ -146,6 +150,8 @@ mod tests {
         assert!(!of(E::AccessDenied) && !of(E::ResourceDeleted) && !of(E::ResourceNotFound));
         assert_eq!(Trouble::from(status("Server Is Too Busy")), Trouble::Busy);
         assert!(matches!(Trouble::from(status("Server Is Not Ready")), Trouble::NotDone { .. }));
+        let nobody = E::ServerError("status: Unknown, message: \"client error (Connect)\"".into());
+        assert!(matches!(Trouble::from(nobody), Trouble::NotDone { .. }));
         let large = grpc(Code::InvalidArgument, "Maximum Append Size of 1048576 Exceeded.");
         assert!(matches!(Trouble::from(large), Trouble::TooLarge(_)));
         assert!(matches!(Trouble::from(grpc(Code::InvalidArgument, "no")), Trouble::Refused(_)));

@@ -1,0 +1,93 @@
+//! A TCP proxy that can be told to misbehave.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::watch,
+    task::JoinSet,
+};
+
+/// What becomes of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// They go on.
+    Pass,
+    /// They wait, also those of new connections.
+    Freeze,
+    /// The server's answers wait; what the client sends goes on.
+    HoldAnswers,
+}
+
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    mode: watch::Sender<Mode>,
+    /// Counts up when every connection is to be cut.
+    cut: watch::Sender<u64>,
+}
+
+impl Proxy {
+    pub(crate) async fn start(to: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mode, cut) = (watch::Sender::new(Mode::Pass), watch::Sender::new(0));
+        let (modes, cuts) = (mode.clone(), cut.clone());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(join(client, to, modes.clone(), cuts.subscribe()));
+            }
+        });
+        Self { address, mode, cut }
+    }
+
+    pub(crate) fn set(&self, mode: Mode) {
+        self.mode.send_replace(mode);
+    }
+
+    /// Cuts every connection that there is.
+    pub(crate) fn cut(&self) {
+        self.cut.send_modify(|times| *times += 1);
+    }
+}
+
+async fn join(
+    client: TcpStream,
+    to: SocketAddr,
+    modes: watch::Sender<Mode>,
+    mut cut: watch::Receiver<u64>,
+) {
+    let Ok(server) = TcpStream::connect(to).await else { return };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let ((from_client, to_client), (from_server, to_server)) =
+        (client.into_split(), server.into_split());
+    let modes = Arc::new(modes);
+    let mut both = JoinSet::new();
+    both.spawn(copy(from_client, to_server, modes.subscribe(), |mode| mode != Mode::Freeze));
+    both.spawn(copy(from_server, to_client, modes.subscribe(), |mode| mode == Mode::Pass));
+    tokio::select! {
+        _ = cut.changed() => {}
+        _ = both.join_next() => {}
+    }
+}
+
+async fn copy(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut mode: watch::Receiver<Mode>,
+    passes: impl Fn(Mode) -> bool,
+) {
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
+        if mode.wait_for(|mode| passes(*mode)).await.is_err() {
+            return;
+        }
+        if to.write_all(&buffer[..read]).await.is_err() {
+            return;
+        }
+    }
+}
