@@ -4,7 +4,7 @@
 //! a condition of the append, so that it is written only if it still holds; if not, it is decided
 //! again.
 
-use event_schemas::{ExpectedRevision, NewEvent, Revision, StreamName};
+use event_schemas::{ExpectedRevision, NewEvent, Position, Revision, StreamName};
 use infra::event_store::{AppendError, Appended, Part, PartsError};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -205,17 +205,22 @@ async fn append_metadata(
         };
         let mut written = events.clone();
         let mut with = Vec::new();
+        let mut behind = 0;
         if known.limits.is_deleted() {
             // Its id follows from the event before it: a repeat is a repeat.
             let last = events.last().map(|last| (last.data.clone(), last.id));
             let again =
                 last.and_then(|(data, id)| truncated(&data, head, Uuid::new_v5(&id, b"undelete")));
+            behind = u64::from(again.is_some());
             written.extend(again);
             with.push(Part::condition(stream.clone(), at(head)));
         }
         let part = Part::append(metastream.clone(), meant, written);
         match attempt(gateway, part, with).await? {
-            Tried::Done(appended) => return Ok(appended),
+            Tried::Done(Appended { last_revision, position }) => {
+                let last_revision = Revision(last_revision.0 - behind);
+                return Ok(Appended { last_revision, position: Position(position.0 - behind) });
+            }
             Tried::Conflict(actual) if meant == expected => return Err(Refused::Wrong { actual }),
             Tried::Conflict(_) | Tried::Moved => {}
         }

@@ -109,8 +109,9 @@ impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         let mut status = Self::new(failure.code(), failure.to_string());
         for (name, value) in failure.trailers() {
-            // What is no text for a header (a stream's name may be anything) is left out.
-            if let Ok(value) = MetadataValue::try_from(value) {
+            // What a header cannot carry (a stream's name may be anything) is left out.
+            let printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            if let (true, Ok(value)) = (printable, MetadataValue::try_from(value)) {
                 status.metadata_mut().insert(name, value);
             }
         }

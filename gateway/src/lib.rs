@@ -29,6 +29,8 @@ mod route;
 mod server;
 mod subscribe_all;
 mod subscribe_stream;
+#[cfg(test)]
+mod tests;
 
 pub use access::Access;
 pub use server::{Options, serve};
