@@ -147,7 +147,7 @@ impl Catalogue {
             return Ok(());
         }
         let mut items = self.items.write().unwrap_or_else(PoisonError::into_inner);
-        for logged in events {
+        for logged in events.iter().filter(|logged| !logged.is_systems()) {
             let decoded = logged.decode().map_err(|error| {
                 format!("{}@{} (event {}): {error}", logged.stream, logged.revision, logged.id)
             })?;

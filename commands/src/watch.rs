@@ -197,7 +197,7 @@ impl Watch {
 
     fn fold(&mut self, commands: &Commands, page: &LogPage) -> Result<(), String> {
         let timeout = commands.0.settings.reservation_timeout;
-        for logged in &page.events {
+        for logged in page.events.iter().filter(|logged| !logged.is_systems()) {
             self.apply(logged, timeout)?;
         }
         let progress = &commands.0.watch;

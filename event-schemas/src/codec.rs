@@ -52,6 +52,9 @@ pub enum DecodeError {
         /// What does not fit.
         reason: String,
     },
+    /// EventStoreDB itself wrote it into one of Daybook's streams.
+    #[error("{0} is an event of the store itself and tells Daybook nothing")]
+    System(String),
     /// The stream is none of Daybook's own.
     #[error("the category {0:?} is none of Daybook's own")]
     Foreign(String),

@@ -23,7 +23,7 @@ mod user;
 pub use actor::{Actor, ActorKind, Proof};
 pub use codec::{DecodeError, EncodeError, Event};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};
-pub use envelope::{Decoded, Logged, NewEvent, Recorded};
+pub use envelope::{Decoded, Logged, NewEvent, Received, Recorded};
 pub use metadata::{Metadata, RequestHash};
 pub use money::{Currency, InvalidCurrency, MAX_AMOUNT, Money};
 pub use names::{

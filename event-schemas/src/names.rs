@@ -29,6 +29,16 @@ impl StreamName {
         Ok(Self(text.into()))
     }
 
+    /// The stream that holds this stream's metadata, as EventStoreDB names it: `$$` and the name.
+    pub fn metastream(&self) -> Result<Self, InvalidName> {
+        Self::parse(&format!("$${self}"))
+    }
+
+    /// The stream whose metadata this one holds, if it is such a stream.
+    pub fn original(&self) -> Option<Self> {
+        self.0.strip_prefix("$$").and_then(|name| Self::parse(name).ok())
+    }
+
     /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -59,6 +69,9 @@ impl fmt::Display for StreamName {
 pub struct Revision(pub u64);
 
 impl Revision {
+    /// The place of the event that ends its stream for good: EventStoreDB's tombstone.
+    pub const TOMBSTONE: Self = Self(i64::MAX.cast_unsigned());
+
     /// The next place.
     pub const fn next(self) -> Self {
         Self(self.0 + 1)

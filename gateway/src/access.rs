@@ -1,8 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use tonic::Status;
-
-use crate::failure;
+use crate::failure::Failure;
 
 /// What clients of the gateway may do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,8 +21,8 @@ impl Access {
     }
 
     /// Refuses what needs more than is allowed.
-    pub(crate) fn require(self, needed: Self) -> Result<(), Status> {
-        if self >= needed { Ok(()) } else { Err(failure::access_denied()) }
+    pub(crate) fn require(self, needed: Self) -> Result<(), Failure> {
+        if self >= needed { Ok(()) } else { Err(Failure::AccessDenied) }
     }
 }
 
@@ -32,8 +30,8 @@ impl fmt::Display for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Read => "read",
-            Self::Append => "read and append",
-            Self::All => "read, append and delete",
+            Self::Append => "append",
+            Self::All => "all",
         })
     }
 }

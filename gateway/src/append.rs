@@ -1,18 +1,19 @@
 //! `Streams.Append`: all events of the request or none.
 
-use event_schemas::{ExpectedRevision, NewEvent, Revision};
-use infra::event_store::{AppendError, Appended, MAX_APPEND_BYTES};
+use event_schemas::{ExpectedRevision, Revision, StreamName};
+use infra::event_store::{Appended, MAX_APPEND_BYTES};
 use tonic::{Code, Status, Streaming};
 
 use crate::{
     Gateway,
     access::Access,
-    failure,
+    decide::{self, Refused},
+    event,
+    failure::Failure,
     messages::{
         append::{
             AppendContent, AppendPosition, AppendReq, AppendResp, AppendResult, Current,
-            CurrentRevision, OldCurrent, OldExpected, ProposedMessage, Success, WasExpected,
-            WrongExpectedVersion,
+            CurrentRevision, OldCurrent, OldExpected, Success, WasExpected, WrongExpectedVersion,
         },
         shared::AllPosition,
     },
@@ -22,53 +23,69 @@ use crate::{
 pub(crate) async fn append(
     gateway: &Gateway,
     mut requests: Streaming<AppendReq>,
-) -> Result<AppendResp, Status> {
-    let first = next(&mut requests).await?;
-    let Some(AppendContent::Options(options)) = first else {
-        return Err(Status::invalid_argument("the first message has to carry the options"));
+) -> Result<AppendResp, Failure> {
+    let Some(AppendContent::Options(options)) = next(&mut requests).await? else {
+        return Err(Failure::Invalid("the first message has to carry the options".to_owned()));
     };
     let stream = names::stream(options.stream_identifier.as_ref())?;
     let expected = names::expected(options.expected)?;
-    gateway.access.require(Access::Append)?;
+    allowed(gateway, &stream)?;
     let (mut events, mut size) = (Vec::new(), 0);
     while let Some(content) = next(&mut requests).await? {
         let AppendContent::Proposed(proposed) = content else {
-            return Err(Status::invalid_argument("the options were sent twice"));
+            return Err(Failure::Invalid("the options were sent twice".to_owned()));
         };
-        let event = new_event(proposed)?;
+        let event = event::proposed(proposed)?;
         size += event.size();
         if size > MAX_APPEND_BYTES {
-            return Err(failure::too_large());
+            return Err(Failure::TooLarge);
         }
         events.push(event);
     }
-    let result = match gateway.store.append(stream, expected, events).await {
-        Ok(appended) => AppendResult::Success(success(appended)),
-        Err(AppendError::Conflict { actual }) => {
+    let written = if events.is_empty() {
+        decide::check_nothing(gateway, &stream, expected).await.map(nothing)
+    } else {
+        decide::append(gateway, &stream, expected, events).await.map(success)
+    };
+    let result = match written {
+        Ok(success) => AppendResult::Success(success),
+        Err(Refused::Wrong { actual }) => {
             AppendResult::WrongExpectedVersion(wrong_expected_version(actual, expected))
         }
-        Err(error) => return Err(failure::append(&error)),
+        Err(Refused::Failed(failure)) => return Err(failure),
     };
     Ok(AppendResp { result: Some(result) })
 }
 
-async fn next(requests: &mut Streaming<AppendReq>) -> Result<Option<AppendContent>, Status> {
-    match requests.message().await {
-        Ok(Some(AppendReq { content: None })) => Err(Status::invalid_argument("an empty message")),
-        Ok(request) => Ok(request.and_then(|request| request.content)),
-        // A message over the decoder's limit.
-        Err(status) if status.code() == Code::OutOfRange => Err(failure::too_large()),
-        Err(status) => Err(status),
+/// Metadata can hide events, so it takes more to write it.
+pub(crate) fn allowed(gateway: &Gateway, stream: &StreamName) -> Result<(), Failure> {
+    match stream.as_str() {
+        "$all" => Err(Failure::AccessDenied),
+        name if name.starts_with("$$") => gateway.access.require(Access::All),
+        _ => gateway.access.require(Access::Append),
     }
 }
 
-/// An event as a client proposes it.
-pub(crate) fn new_event(mut proposed: ProposedMessage) -> Result<NewEvent, Status> {
-    let id = names::uuid(proposed.id.as_ref())?;
-    let mut fact =
-        |name| proposed.metadata.remove(name).ok_or_else(|| failure::missing_metadata(name));
-    let (event_type, _content_type) = (fact("type")?, fact("content-type")?);
-    Ok(NewEvent::raw(id, event_type, proposed.data, proposed.custom_metadata))
+async fn next(requests: &mut Streaming<AppendReq>) -> Result<Option<AppendContent>, Failure> {
+    match requests.message().await {
+        Ok(Some(AppendReq { content: None })) => {
+            Err(Failure::Invalid("a message has no content".to_owned()))
+        }
+        Ok(request) => Ok(request.and_then(|request| request.content)),
+        Err(status) => Err(received(&status)),
+    }
+}
+
+/// Why a request could not be received.
+pub(crate) fn received(status: &Status) -> Failure {
+    match status.code() {
+        // A message over the decoder's limit.
+        Code::OutOfRange => Failure::TooLarge,
+        Code::ResourceExhausted => {
+            Failure::Exhausted("too many bytes of requests are held already")
+        }
+        _ => Failure::Invalid(status.message().to_owned()),
+    }
 }
 
 pub(crate) fn success(appended: Appended) -> Success {
@@ -80,19 +97,26 @@ pub(crate) fn success(appended: Appended) -> Success {
     }
 }
 
+/// Nothing was to be written, and the stream is where it was expected.
+pub(crate) fn nothing(head: Option<Revision>) -> Success {
+    let current =
+        head.map_or(CurrentRevision::NoStream(()), |head| CurrentRevision::Revision(head.0));
+    Success { current_revision: Some(current), position: Some(AppendPosition::NoPosition(())) }
+}
+
 fn wrong_expected_version(
     actual: Option<Revision>,
     expected: ExpectedRevision,
 ) -> WrongExpectedVersion {
     let (old_expected, expected) = match expected {
         ExpectedRevision::Exact(Revision(revision)) => {
-            (Some(OldExpected::Revision(revision)), WasExpected::Revision(revision))
+            (OldExpected::Revision(revision), WasExpected::Revision(revision))
         }
-        ExpectedRevision::Any => (Some(OldExpected::Any(())), WasExpected::Any(())),
+        ExpectedRevision::Any => (OldExpected::Any(()), WasExpected::Any(())),
         ExpectedRevision::StreamExists => {
-            (Some(OldExpected::StreamExists(())), WasExpected::StreamExists(()))
+            (OldExpected::StreamExists(()), WasExpected::StreamExists(()))
         }
-        ExpectedRevision::NoStream => (None, WasExpected::NoStream(())),
+        ExpectedRevision::NoStream => (OldExpected::Revision(u64::MAX), WasExpected::NoStream(())),
     };
     let (old_current, current) = match actual {
         Some(Revision(revision)) => (OldCurrent::Revision(revision), Current::Revision(revision)),
@@ -100,7 +124,7 @@ fn wrong_expected_version(
     };
     WrongExpectedVersion {
         old_current: Some(old_current),
-        old_expected,
+        old_expected: Some(old_expected),
         current: Some(current),
         expected: Some(expected),
     }

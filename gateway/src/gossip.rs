@@ -1,24 +1,24 @@
 //! `Gossip.Read`: a cluster of one, which leads.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::net::SocketAddr;
 
 use crate::{
-    Gateway,
+    Gateway, event,
     messages::gossip::{ClusterInfo, EndPoint, LEADER, MemberInfo},
     names,
 };
 
-pub(crate) fn read(gateway: &Gateway) -> ClusterInfo {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+/// `local` is the address at which the client that asks has found the gateway.
+pub(crate) fn read(gateway: &Gateway, local: SocketAddr) -> ClusterInfo {
     ClusterInfo {
         members: vec![MemberInfo {
             instance_id: Some(names::structured(gateway.instance)),
-            time_stamp: i64::try_from(now.as_nanos() / 100).unwrap_or(i64::MAX),
+            time_stamp: event::now().as_micros() * 10,
             state: LEADER,
             is_alive: true,
             http_end_point: Some(EndPoint {
-                address: gateway.address.ip().to_string(),
-                port: gateway.address.port().into(),
+                address: local.ip().to_string(),
+                port: local.port().into(),
             }),
         }],
     }

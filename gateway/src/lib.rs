@@ -1,47 +1,70 @@
 //! The gateway: EventStoreDB's gRPC protocol over the embedded event store, so that any client of
 //! EventStoreDB can append to, read and follow a Daybook log. One file a call.
+//!
+//! What the real server does was read in its source (KurrentDB, `src/KurrentDB.Core`), not guessed.
 
 mod access;
 mod append;
+mod batch_append;
+mod batch_status;
+mod budget;
+mod codec;
+mod deadline;
+mod decide;
+mod delete;
 mod event;
 mod failure;
 mod features;
+mod filter;
 mod gossip;
 mod messages;
+mod metadata;
 mod names;
 mod pages;
+mod pattern;
 mod read;
+mod read_all;
+mod read_stream;
 mod route;
 mod server;
-mod subscribe;
+mod subscribe_all;
+mod subscribe_stream;
 
 pub use access::Access;
 pub use server::{Options, serve};
 
-use std::net::SocketAddr;
+use std::sync::Arc;
 
-use infra::event_store::EventStore;
-use tokio::sync::watch;
+use infra::event_store::{PageSize, SqliteEventStore};
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
+
+use crate::{budget::Budget, metadata::Remembered, server::Stage};
+
+/// A page for a client. A client that takes nothing holds one.
+pub(crate) const PAGE: PageSize = PageSize { events: 1_000, bytes: 128 << 10 };
 
 /// What every call works with.
 #[derive(Debug)]
 pub(crate) struct Gateway {
-    pub(crate) store: EventStore,
+    pub(crate) store: SqliteEventStore,
     pub(crate) access: Access,
-    /// Where it listens: what gossip tells.
-    pub(crate) address: SocketAddr,
     /// This run of the gateway.
     pub(crate) instance: Uuid,
-    /// Whether the end has begun: subscriptions end then.
-    pub(crate) ending: watch::Receiver<bool>,
+    /// What is known of streams' metadata.
+    pub(crate) remembered: Remembered,
+    /// Calls that may be under way.
+    pub(crate) calls: Arc<Semaphore>,
+    /// Bytes of requests that may be held.
+    pub(crate) budget: Budget,
+    pub(crate) stage: watch::Receiver<Stage>,
 }
 
 impl Gateway {
     /// Ready once the end has begun.
-    pub(crate) async fn ended(&self) {
-        let mut ending = self.ending.clone();
+    pub(crate) async fn ending(&self) {
+        let mut stage = self.stage.clone();
         // A sender that is gone says the same.
-        let _ = ending.wait_for(|ending| *ending).await;
+        let _ = stage.wait_for(|stage| *stage != Stage::Open).await;
     }
 }

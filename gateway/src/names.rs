@@ -1,20 +1,22 @@
 //! Names and ids as they come over the wire.
 
 use event_schemas::{ExpectedRevision, Revision, StreamName};
-use tonic::Status;
 use uuid::Uuid;
 
-use crate::messages::{
-    append::Expected,
-    shared::{self, StreamIdentifier, StructuredUuid, UuidValue},
+use crate::{
+    failure::Failure,
+    messages::{
+        append::Expected,
+        shared::{self, StreamIdentifier, StructuredUuid, UuidValue},
+    },
 };
 
 /// The stream that a request names.
-pub(crate) fn stream(identifier: Option<&StreamIdentifier>) -> Result<StreamName, Status> {
+pub(crate) fn stream(identifier: Option<&StreamIdentifier>) -> Result<StreamName, Failure> {
     let name = identifier.map_or(&[][..], |identifier| &identifier.stream_name);
     let text = std::str::from_utf8(name)
-        .map_err(|_| Status::invalid_argument("the stream's name is not UTF-8"))?;
-    StreamName::parse(text).map_err(|error| Status::invalid_argument(error.to_string()))
+        .map_err(|_| Failure::Invalid("the stream's name is not UTF-8".to_owned()))?;
+    Ok(StreamName::parse(text)?)
 }
 
 pub(crate) fn identifier(stream: &StreamName) -> StreamIdentifier {
@@ -22,15 +24,16 @@ pub(crate) fn identifier(stream: &StreamName) -> StreamIdentifier {
 }
 
 /// An id in either of its shapes.
-pub(crate) fn uuid(id: Option<&shared::Uuid>) -> Result<Uuid, Status> {
+pub(crate) fn uuid(id: Option<&shared::Uuid>) -> Result<Uuid, Failure> {
     match id.and_then(|id| id.value.as_ref()) {
         Some(UuidValue::Structured(id)) => Ok(Uuid::from_u64_pair(
             id.most_significant_bits.cast_unsigned(),
             id.least_significant_bits.cast_unsigned(),
         )),
-        Some(UuidValue::String(text)) => Uuid::try_parse(text)
-            .map_err(|_| Status::invalid_argument(format!("{text:?} is no UUID"))),
-        None => Err(Status::invalid_argument("an id is missing")),
+        Some(UuidValue::String(text)) => {
+            Uuid::try_parse(text).map_err(|_| Failure::Invalid(format!("{text:?} is no UUID")))
+        }
+        None => Err(Failure::missing("id")),
     }
 }
 
@@ -48,12 +51,12 @@ pub(crate) fn text(id: Uuid) -> shared::Uuid {
 }
 
 /// Where a request expects its stream to be.
-pub(crate) fn expected(expected: Option<Expected>) -> Result<ExpectedRevision, Status> {
+pub(crate) fn expected(expected: Option<Expected>) -> Result<ExpectedRevision, Failure> {
     match expected {
         Some(Expected::Revision(revision)) => Ok(ExpectedRevision::Exact(Revision(revision))),
         Some(Expected::NoStream(())) => Ok(ExpectedRevision::NoStream),
         Some(Expected::Any(())) => Ok(ExpectedRevision::Any),
         Some(Expected::StreamExists(())) => Ok(ExpectedRevision::StreamExists),
-        None => Err(Status::invalid_argument("an expected revision is missing")),
+        None => Err(Failure::missing("expected_stream_revision")),
     }
 }

@@ -1,97 +1,129 @@
 //! From a path to the call.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode, header::CONTENT_TYPE};
 use hyper::body::Incoming;
+use prost::Message;
 use tokio::time::Instant;
-use tonic::{Status, body::Body, codec::ProstCodec, server::Grpc};
+use tonic::{Status, Streaming, body::Body, server::Grpc};
 use tower::service_fn;
 
-use crate::{Gateway, append, failure, features, gossip, messages, read};
+use crate::{
+    Gateway, append,
+    batch_append::batch_append,
+    budget::Metered,
+    codec::Wire,
+    deadline::{self, Call, by},
+    delete,
+    failure::Failure,
+    features, gossip, read,
+};
 
-/// The service that most calls belong to.
-pub(crate) const STREAMS: &str = "event_store.client.streams.Streams";
+/// The most bytes of a message with events; one that is larger is larger than an append may be.
+const EVENTS: usize = 8 << 20;
+/// The most bytes of any other message.
+const MESSAGE: usize = 256 << 10;
 
-pub(crate) async fn route(gateway: Arc<Gateway>, request: Request<Incoming>) -> Response<Body> {
-    let until = deadline(request.headers());
-    match request.uri().path() {
+/// Answers a request that came to the address `local`.
+pub(crate) async fn route(
+    gateway: Arc<Gateway>,
+    local: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    if !is_grpc(request.headers()) {
+        let mut refused = Response::new(Body::empty());
+        *refused.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return refused;
+    }
+    let Ok(permit) = gateway.calls.clone().try_acquire_owned() else {
+        return Status::from(Failure::Exhausted("too many calls are under way")).into_http();
+    };
+    let until = deadline::asked(request.headers());
+    let path = request.uri().path().to_owned();
+    let (head, body) = request.into_parts();
+    let (body, account) = gateway.budget.meter(body);
+    let request = Request::from_parts(head, body);
+    let call = Call::new(gateway.clone(), until, permit);
+    match path.as_str() {
         "/event_store.client.streams.Streams/Read" => {
-            let service = service_fn(move |request: tonic::Request<messages::read::ReadReq>| {
-                let gateway = gateway.clone();
+            let mut call = Some(call);
+            let service = service_fn(|asked: tonic::Request<_>| {
+                let (gateway, call) = (gateway.clone(), call.take());
                 async move {
-                    let stop = stop(gateway.clone(), until);
-                    read::read(gateway, request.into_inner(), stop).await.map(tonic::Response::new)
+                    let call = call.ok_or(Failure::NotReady)?;
+                    answer(read::read(gateway, asked.into_inner(), call).await)
                 }
             });
-            Grpc::new(ProstCodec::default()).server_streaming(service, request).await
+            grpc(MESSAGE).server_streaming(service, request).await
+        }
+        "/event_store.client.streams.Streams/BatchAppend" => {
+            let mut call = Some(call);
+            let service = service_fn(|asked: tonic::Request<Streaming<_>>| {
+                let (gateway, call) = (gateway.clone(), call.take());
+                let account = account.clone();
+                async move {
+                    let call = call.ok_or(Failure::NotReady)?;
+                    answer(Ok(batch_append(gateway, asked.into_inner(), account, call)))
+                }
+            });
+            grpc(EVENTS).streaming(service, request).await
         }
         "/event_store.client.streams.Streams/Append" => {
-            let service = service_fn(move |request: tonic::Request<tonic::Streaming<_>>| {
-                let gateway = gateway.clone();
-                async move {
-                    let work = append::append(&gateway, request.into_inner());
-                    by(until, work).await.map(tonic::Response::new)
-                }
+            let service = service_fn(|asked: tonic::Request<Streaming<_>>| {
+                let work = by(until, append::append(&gateway, asked.into_inner()));
+                async move { answer(work.await) }
             });
-            Grpc::new(ProstCodec::default()).client_streaming(service, request).await
+            grpc(EVENTS).client_streaming(service, request).await
+        }
+        "/event_store.client.streams.Streams/Delete" => {
+            unary(until, request, |asked| delete::delete(&gateway, asked)).await
+        }
+        "/event_store.client.streams.Streams/Tombstone" => {
+            unary(until, request, |asked| delete::tombstone(&gateway, asked)).await
         }
         "/event_store.client.server_features.ServerFeatures/GetSupportedMethods" => {
-            let service = service_fn(async |_: tonic::Request<()>| {
-                Ok(tonic::Response::new(features::supported()))
-            });
-            Grpc::new(ProstCodec::default()).unary(service, request).await
+            unary(until, request, async |()| Ok(features::supported())).await
         }
         "/event_store.client.gossip.Gossip/Read" => {
-            let service = service_fn(move |_: tonic::Request<()>| {
-                let info = gossip::read(&gateway);
-                async move { Ok(tonic::Response::new(info)) }
-            });
-            Grpc::new(ProstCodec::default()).unary(service, request).await
+            unary(until, request, async |()| Ok(gossip::read(&gateway, local))).await
         }
         path => Status::unimplemented(format!("{path} is not implemented here")).into_http(),
     }
 }
 
-/// Ends a call that would go on: at its deadline or when the gateway ends.
-async fn stop(gateway: Arc<Gateway>, until: Option<Instant>) -> Status {
-    tokio::select! {
-        () = gateway.ended() => failure::ending(),
-        status = passed(until) => status,
-    }
-}
-
-async fn passed(until: Option<Instant>) -> Status {
-    match until {
-        Some(until) => tokio::time::sleep_until(until).await,
-        None => pending().await,
-    }
-    Status::deadline_exceeded("Deadline Exceeded")
-}
-
-async fn by<T>(
+/// One question, one answer, by a deadline.
+async fn unary<Q, A, F>(
     until: Option<Instant>,
-    work: impl Future<Output = Result<T, Status>>,
-) -> Result<T, Status> {
-    tokio::select! {
-        status = passed(until) => Err(status),
-        done = work => done,
-    }
+    request: Request<Metered>,
+    handle: impl Fn(Q) -> F,
+) -> Response<Body>
+where
+    Q: Message + Default + Send + 'static,
+    A: Message + Send + 'static,
+    F: Future<Output = Result<A, Failure>>,
+{
+    let service = service_fn(|asked: tonic::Request<Q>| {
+        let work = by(until, handle(asked.into_inner()));
+        async move { answer(work.await) }
+    });
+    grpc(MESSAGE).unary(service, request).await
 }
 
-/// `grpc-timeout`: up to eight digits and a unit. What cannot be read sets no deadline.
-fn deadline(headers: &HeaderMap) -> Option<Instant> {
-    let text = headers.get("grpc-timeout")?.to_str().ok()?;
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
-    let time = match unit {
-        "H" => Duration::from_secs(amount * 3_600),
-        "M" => Duration::from_secs(amount * 60),
-        "S" => Duration::from_secs(amount),
-        "m" => Duration::from_millis(amount),
-        "u" => Duration::from_micros(amount),
-        "n" => Duration::from_nanos(amount),
-        _ => return None,
-    };
-    Instant::now().checked_add(time)
+fn grpc<A, Q>(most: usize) -> Grpc<Wire<A, Q>>
+where
+    Q: Message + Default + Send + 'static,
+    A: Message + Send + 'static,
+{
+    Grpc::new(Wire::new()).max_decoding_message_size(most)
+}
+
+#[expect(clippy::result_large_err, reason = "tonic asks for a status as it is")]
+fn answer<A>(answered: Result<A, Failure>) -> Result<tonic::Response<A>, Status> {
+    answered.map(tonic::Response::new).map_err(Status::from)
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let named = headers.get(CONTENT_TYPE);
+    named.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }

@@ -213,7 +213,7 @@ pub(crate) fn batch<'a>(
 ) -> (Batch<'a>, Option<Poison>) {
     let mut events = Vec::with_capacity(taken.events.len());
     for logged in &taken.events {
-        if !categories.contains(&logged.stream.category()) {
+        if !categories.contains(&logged.stream.category()) || logged.is_systems() {
             continue;
         }
         match logged.decode() {

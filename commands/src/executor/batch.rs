@@ -211,6 +211,7 @@ pub(crate) fn failure(error: AppendError) -> Failure {
         AppendError::Full(reason) => Failure::Full(reason),
         AppendError::Busy => Failure::Busy,
         AppendError::Unknown(reason) => Failure::Unknown(reason),
+        AppendError::StreamDeleted => Failure::Unreadable(error.to_string()),
         AppendError::NoEvents
         | AppendError::ReadOnly
         | AppendError::Closed

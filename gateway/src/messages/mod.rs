@@ -2,6 +2,8 @@
 //! EventStoreDB's `streams.proto`, `shared.proto`, `serverfeatures.proto` and `gossip.proto`.
 
 pub(crate) mod append;
+pub(crate) mod batch;
+pub(crate) mod delete;
 pub(crate) mod features;
 pub(crate) mod gossip;
 pub(crate) mod read;

@@ -145,14 +145,14 @@ pub(crate) struct ControlOption {
 
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct ReadResp {
-    #[prost(oneof = "Content", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "Content", tags = "1, 2, 3, 4, 5, 6, 8")]
     pub(crate) content: Option<Content>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
 pub(crate) enum Content {
-    #[prost(message, tag = "1")]
-    Event(ReadEvent),
+    #[prost(message, boxed, tag = "1")]
+    Event(Box<ReadEvent>),
     #[prost(message, tag = "2")]
     Confirmation(Confirmation),
     #[prost(message, tag = "3")]
@@ -163,8 +163,6 @@ pub(crate) enum Content {
     FirstStreamPosition(u64),
     #[prost(uint64, tag = "6")]
     LastStreamPosition(u64),
-    #[prost(message, tag = "7")]
-    LastAllStreamPosition(AllPosition),
     #[prost(message, tag = "8")]
     CaughtUp(CaughtUp),
 }

@@ -17,7 +17,7 @@ pub use sqlite::{SqliteEventStore, SqliteOptions};
 pub use subscription::Subscription;
 pub use values::{
     AppendError, Appended, Direction, Filter, LogPage, MAX_APPEND_BYTES, MAX_PAGE, OpenError,
-    ReadError, StreamPage,
+    PageSize, Part, PartsError, ReadError, Slice, StreamPage,
 };
 
 /// An event store, by the engine that keeps it. Cheap to clone.
@@ -80,8 +80,8 @@ impl EventStore {
         }
     }
 
-    /// From now on others may append through this process: to be said before anything is kept in
-    /// memory of what the store holds.
+    /// From now on others may append through this process: to be said before the first of them
+    /// can.
     pub fn let_others_write(&self) {
         match self {
             Self::Sqlite(store) => store.let_others_write(),
@@ -127,7 +127,14 @@ impl EventStore {
         events: Vec<NewEvent>,
     ) -> Result<Appended, AppendError> {
         match self {
-            Self::Sqlite(store) => store.append(stream, expected, events).await,
+            Self::Sqlite(store) => {
+                let first = Part::append(stream, expected, events);
+                let appended = store.append_parts(first, Vec::new()).await;
+                appended.map_err(|error| match error {
+                    PartsError::First(error) => error,
+                    PartsError::Other { actual } => AppendError::Conflict { actual },
+                })
+            }
             Self::EventStoreDb(store) => store.append(stream, expected, events).await,
         }
     }
@@ -146,7 +153,13 @@ impl EventStore {
         limit: usize,
     ) -> Result<StreamPage, ReadError> {
         match self {
-            Self::Sqlite(store) => store.read_stream(stream, from, direction, limit).await,
+            Self::Sqlite(store) => {
+                let most = PageSize::events(limit);
+                let Slice { events, at_end } =
+                    store.stream_page(stream, from, direction, most).await?;
+                let events = events.into_iter().map(|logged| logged.recorded).collect();
+                Ok(StreamPage { events, at_end })
+            }
             Self::EventStoreDb(store) => store.read_stream(stream, from, direction, limit).await,
         }
     }
@@ -176,7 +189,9 @@ impl EventStore {
         limit: usize,
     ) -> Result<LogPage, ReadError> {
         match self {
-            Self::Sqlite(store) => store.read_log(from, direction, filter, limit).await,
+            Self::Sqlite(store) => {
+                store.log_page(from, direction, filter, PageSize::events(limit)).await
+            }
             Self::EventStoreDb(store) => store.read_log(from, direction, filter, limit).await,
         }
     }

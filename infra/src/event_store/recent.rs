@@ -9,7 +9,7 @@ use std::{
 use event_schemas::{Logged, Position};
 use tokio::sync::watch;
 
-use super::{Filter, LogPage, ReadError};
+use super::{Filter, LogPage, PageSize, ReadError};
 
 /// The most events that one page looks at, whatever the filter leaves out.
 const MAX_SCAN: usize = 10_000;
@@ -89,20 +89,22 @@ impl Recent {
     }
 
     /// A page of what lies beyond `after`; `None` if not all of that is held any more.
-    pub(super) fn page(&self, after: Position, filter: &Filter, limit: usize) -> Option<LogPage> {
+    pub(super) fn page(&self, after: Position, filter: &Filter, most: PageSize) -> Option<LogPage> {
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
         if after < ring.before {
             return None;
         }
         let mut page = LogPage { events: Vec::new(), scanned_to: after, at_end: true };
         let first = ring.events.partition_point(|event| event.position <= after);
+        let mut bytes = 0;
         for (scanned, event) in ring.events.range(first..).enumerate() {
-            if page.events.len() == limit || scanned == MAX_SCAN {
+            if page.events.len() == most.events || bytes >= most.bytes || scanned == MAX_SCAN {
                 page.at_end = false;
                 break;
             }
             page.scanned_to = event.position;
             if filter.is_all() || filter.matches(event.stream.category(), &event.event_type) {
+                bytes += size(event);
                 page.events.push(event.clone());
             }
         }
@@ -140,16 +142,18 @@ mod tests {
     #[test]
     fn holds_the_newest_within_both_bounds() {
         let by_number = Recent::new(Position(10), 3, usize::MAX);
-        let events = || (11..=15).map(|position| event(position, "a")).collect();
-        by_number.publish(events(), Position(15));
-        assert!(by_number.page(Position(11), &Filter::all(), 10).is_none());
-        let page = by_number.page(Position(12), &Filter::all(), 10).unwrap();
+        by_number.publish((11..=15).map(|position| event(position, "a")).collect(), Position(15));
+        assert!(by_number.page(Position(11), &Filter::all(), PageSize::events(10)).is_none());
+        let page = by_number.page(Position(12), &Filter::all(), PageSize::events(10)).unwrap();
         assert_eq!((positions(&page), page.at_end), (vec![13, 14, 15], true));
 
         let by_bytes = Recent::new(Position(10), usize::MAX, 250);
-        by_bytes.publish(events(), Position(15));
-        assert!(by_bytes.page(Position(12), &Filter::all(), 10).is_none());
-        assert_eq!(positions(&by_bytes.page(Position(13), &Filter::all(), 10).unwrap()), [14, 15]);
+        by_bytes.publish((11..=15).map(|position| event(position, "a")).collect(), Position(15));
+        assert!(by_bytes.page(Position(12), &Filter::all(), PageSize::events(10)).is_none());
+        assert_eq!(
+            positions(&by_bytes.page(Position(13), &Filter::all(), PageSize::events(10)).unwrap()),
+            [14, 15]
+        );
     }
 
     #[test]
@@ -158,15 +162,27 @@ mod tests {
         let events = ["a", "b", "a", "b", "b"].iter().zip(1..).map(|(c, p)| event(p, c)).collect();
         recent.publish(events, Position(5));
         let only_a = Filter::categories(["a"]);
-        let page = recent.page(Position::START, &only_a, 1).unwrap();
+        let page = recent.page(Position::START, &only_a, PageSize::events(1)).unwrap();
         assert_eq!((positions(&page), page.scanned_to, page.at_end), (vec![1], Position(1), false));
-        let page = recent.page(Position(3), &only_a, 10).unwrap();
+        let page = recent.page(Position(3), &only_a, PageSize::events(10)).unwrap();
         assert_eq!((positions(&page), page.scanned_to, page.at_end), (vec![], Position(5), true));
         recent.publish(vec![], Position(9));
-        let page = recent.page(Position(5), &only_a, 10).unwrap();
+        let page = recent.page(Position(5), &only_a, PageSize::events(10)).unwrap();
         assert_eq!((positions(&page), page.scanned_to, page.at_end), (vec![], Position(9), true));
-        let page = recent.page(Position::START, &only_a, 1).unwrap();
+        let page = recent.page(Position::START, &only_a, PageSize::events(1)).unwrap();
         assert_eq!((page.scanned_to, page.at_end), (Position(1), false));
+    }
+
+    #[test]
+    fn a_page_ends_with_the_event_that_fills_it() {
+        let recent = Recent::new(Position::START, 100, usize::MAX);
+        recent.publish((1..=5).map(|position| event(position, "a")).collect(), Position(5));
+        let most = PageSize { events: 100, bytes: 150 };
+        let page = recent.page(Position::START, &Filter::all(), most).unwrap();
+        assert_eq!((positions(&page), page.at_end), (vec![1, 2], false));
+        let most = PageSize { events: 100, bytes: 1 };
+        let page = recent.page(Position(4), &Filter::all(), most).unwrap();
+        assert_eq!((positions(&page), page.at_end), (vec![5], true));
     }
 
     #[tokio::test]

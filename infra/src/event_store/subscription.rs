@@ -1,6 +1,6 @@
 use event_schemas::Position;
 
-use super::{EventStore, Filter, LogPage, ReadError};
+use super::{EventStore, Filter, LogPage, MAX_PAGE, PageSize, ReadError};
 
 /// A reader that follows the log. It holds no transaction and no connection between two pages.
 #[derive(Debug)]
@@ -23,7 +23,9 @@ impl Subscription {
     /// [`ReadError`]; after [`ReadError::Unavailable`] it can be called again.
     pub async fn next(&mut self) -> Result<LogPage, ReadError> {
         let page = match &self.store {
-            EventStore::Sqlite(store) => store.page_beyond(self.after, &self.filter).await?,
+            EventStore::Sqlite(store) => {
+                store.page_beyond(self.after, &self.filter, PageSize::events(MAX_PAGE)).await?
+            }
             EventStore::EventStoreDb(store) => store.page_beyond(self.after, &self.filter).await?,
         };
         self.after = page.scanned_to;

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, sync::Arc};
 
-use event_schemas::{Logged, Position, Recorded, Revision};
+use event_schemas::{ExpectedRevision, Logged, NewEvent, Position, Recorded, Revision, StreamName};
 use thiserror::Error;
 
 /// The most events that one page holds.
@@ -27,6 +27,15 @@ pub struct StreamPage {
     pub at_end: bool,
 }
 
+/// A page of a stream, with the events' places in the log.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// The events, in the order asked for.
+    pub events: Vec<Logged>,
+    /// Whether nothing lay beyond the page when it was read.
+    pub at_end: bool,
+}
+
 /// A page of the log.
 #[derive(Clone, Debug)]
 pub struct LogPage {
@@ -36,6 +45,71 @@ pub struct LogPage {
     pub scanned_to: Position,
     /// Whether nothing lay beyond `scanned_to` when it was read.
     pub at_end: bool,
+}
+
+/// How much a page may hold; it holds one event at least, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageSize {
+    /// At most so many events; [`MAX_PAGE`] is the most.
+    pub events: usize,
+    /// It ends with the event that makes it so many bytes of data and metadata.
+    pub bytes: usize,
+}
+
+impl PageSize {
+    /// A page for a reader in this process.
+    pub const fn events(events: usize) -> Self {
+        Self { events, bytes: 4 << 20 }
+    }
+}
+
+/// What one append to several streams does to one of them.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The stream.
+    pub stream: StreamName,
+    /// Where it has to be.
+    pub expected: ExpectedRevision,
+    /// What is appended; with nothing it is a condition and no more.
+    pub events: Vec<NewEvent>,
+    /// Whether the one event ends the stream for good, at [`Revision::TOMBSTONE`].
+    pub ends_stream: bool,
+}
+
+impl Part {
+    /// Appends these.
+    pub const fn append(
+        stream: StreamName,
+        expected: ExpectedRevision,
+        events: Vec<NewEvent>,
+    ) -> Self {
+        Self { stream, expected, events, ends_stream: false }
+    }
+
+    /// Appends nothing: the stream has to be where it is expected.
+    pub const fn condition(stream: StreamName, expected: ExpectedRevision) -> Self {
+        Self::append(stream, expected, Vec::new())
+    }
+
+    /// Ends the stream with this event.
+    pub fn end(stream: StreamName, expected: ExpectedRevision, tombstone: NewEvent) -> Self {
+        Self { ends_stream: true, ..Self::append(stream, expected, vec![tombstone]) }
+    }
+}
+
+/// Why an append to several streams failed. Nothing was written, unless it is
+/// [`AppendError::Unknown`].
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum PartsError {
+    /// Because of the first part, or of all.
+    #[error(transparent)]
+    First(#[from] AppendError),
+    /// Another part's stream is not where it was expected.
+    #[error("another stream is not where it was expected")]
+    Other {
+        /// Its last revision, `None` where it has no event.
+        actual: Option<Revision>,
+    },
 }
 
 /// Which way to read.
@@ -136,6 +210,9 @@ pub enum AppendError {
         /// Its last revision, `None` where it has no event.
         actual: Option<Revision>,
     },
+    /// The stream was ended for good by another program's client: nothing follows a tombstone.
+    #[error("the stream was deleted for good")]
+    StreamDeleted,
     /// More than [`MAX_APPEND_BYTES`] at once.
     #[error("an append of {size} bytes is over the limit of {MAX_APPEND_BYTES}")]
     TooLarge {

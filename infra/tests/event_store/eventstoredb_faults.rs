@@ -336,10 +336,7 @@ async fn answers_that_cannot_be_are_errors() {
         assert!(matches!(read, Err(ReadError::Unavailable(_))), "{read:?}");
         assert!(matches!(store.head().await, Err(ReadError::Unavailable(_))));
         let appended = append(&store, &stream, events(1)).await;
-        let failed = matches!(
-            appended,
-            Err(AppendError::Unknown(_) | AppendError::Unavailable(_))
-        );
+        let failed = matches!(appended, Err(AppendError::Unknown(_) | AppendError::Unavailable(_)));
         assert!(failed, "{appended:?}");
     }
 }

@@ -5,6 +5,7 @@ mod contract;
 mod eventstoredb;
 mod eventstoredb_faults;
 mod fake;
+mod parts;
 mod proxy;
 mod sqlite;
 mod sqlite_faults;

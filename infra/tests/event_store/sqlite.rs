@@ -94,12 +94,12 @@ async fn a_newer_format_is_refused_and_left_alone() {
     let (store, folder) = make().await;
     store.close().await.unwrap();
     let connection = Connection::open(file(folder.path())).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
+    connection.pragma_update(None, "user_version", 3).unwrap();
     drop(connection);
     let before = fs::read(file(folder.path())).unwrap();
-    assert!(matches!(refused(folder.path()).await, OpenError::NewerVersion { found: 2, known: 1 }));
+    assert!(matches!(refused(folder.path()).await, OpenError::NewerVersion { found: 3, known: 2 }));
     let read = EventStore::read_sqlite(file(folder.path())).await;
-    assert!(matches!(read, Err(OpenError::NewerVersion { found: 2, known: 1 })));
+    assert!(matches!(read, Err(OpenError::NewerVersion { found: 3, known: 2 })));
     assert_eq!(fs::read(file(folder.path())).unwrap(), before);
 }
 

@@ -69,7 +69,9 @@ pub(super) async fn append(
             }
             Trouble::TooLarge(limit) => {
                 tracing::warn!(%stream, limit, "an append is larger than the server allows");
-                return Err(AppendError::TooLarge { size: events.iter().map(NewEvent::size).sum() });
+                return Err(AppendError::TooLarge {
+                    size: events.iter().map(NewEvent::size).sum(),
+                });
             }
             trouble => return Err(failed(connection, trouble, unclear)),
         }

@@ -29,7 +29,8 @@ use uuid::Uuid;
 
 use self::{connection::Connection, follow::Follower, identity::Identity, trouble::Trouble};
 use super::{
-    AppendError, Appended, Direction, Filter, LogPage, MAX_PAGE, OpenError, ReadError, StreamPage,
+    AppendError, Appended, Direction, Filter, LogPage, MAX_PAGE, OpenError, PageSize, ReadError,
+    StreamPage,
 };
 
 pub use url::{EventStoreDbUrl, InvalidUrl};
@@ -213,7 +214,7 @@ impl EventStoreDb {
     ) -> Result<LogPage, ReadError> {
         let recent = &self.0.follower.get_or_try_init(|| Follower::start(&self.0)).await?.recent;
         recent.wait_beyond(after).await?;
-        match recent.page(after, filter, MAX_PAGE) {
+        match recent.page(after, filter, PageSize::events(MAX_PAGE)) {
             Some(page) => Ok(page),
             None => self.read_log(after, Direction::Forwards, filter, MAX_PAGE).await,
         }

@@ -5,6 +5,7 @@ mod checkpoint;
 mod failure;
 mod kinds;
 mod open;
+mod parts;
 mod queue;
 mod reader;
 mod state;
@@ -21,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use event_schemas::{ExpectedRevision, Logged, NewEvent, Position, Revision, StoreId, StreamName};
+use event_schemas::{Logged, Position, Revision, StoreId, StreamName};
 use tokio::sync::OnceCell;
 
 use self::{
@@ -31,8 +32,8 @@ use self::{
     writer::Writer,
 };
 use super::{
-    AppendError, Appended, Direction, Filter, LogPage, MAX_PAGE, OpenError, ReadError, StreamPage,
-    recent::Recent,
+    AppendError, Appended, Direction, Filter, LogPage, MAX_PAGE, OpenError, PageSize, Part,
+    PartsError, ReadError, Slice, recent::Recent,
 };
 
 /// How often a store that another process writes is looked at for news: across processes SQLite
@@ -154,27 +155,43 @@ impl SqliteEventStore {
         writing.writer.set_key_fingerprint(fingerprint.to_owned()).await
     }
 
-    pub(super) async fn append(
-        &self,
-        stream: StreamName,
-        expected: ExpectedRevision,
-        events: Vec<NewEvent>,
-    ) -> Result<Appended, AppendError> {
+    /// Appends all parts or none, and answers where the first part's events stand; where those
+    /// stand already (see [`EventStore::append`](super::EventStore::append)), nothing else is
+    /// looked at. Conditions on streams, and what is said of a stream in another, can so be kept
+    /// true.
+    ///
+    /// # Errors
+    /// [`PartsError`]
+    pub async fn append_parts(&self, first: Part, with: Vec<Part>) -> Result<Appended, PartsError> {
         let writing = self.0.writing.as_ref().ok_or(AppendError::ReadOnly)?;
-        writing.writer.append(stream, expected, events).await
+        writing.writer.append(first, with).await
     }
 
-    pub(super) async fn read_stream(
+    /// A page of a stream, from `from` on (inclusive), with the events' places in the log.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn stream_page(
         &self,
         stream: &StreamName,
         from: Revision,
         direction: Direction,
-        limit: usize,
-    ) -> Result<StreamPage, ReadError> {
-        let (stream, limit) = (stream.clone(), limit.clamp(1, MAX_PAGE));
-        let read =
-            move |reader: &mut reader::Reader| reader.stream(&stream, from, direction, limit);
-        self.0.readers.page(limit, read).await
+        most: PageSize,
+    ) -> Result<Slice, ReadError> {
+        let (stream, most) = (stream.clone(), bounded(most));
+        let read = move |reader: &mut reader::Reader| reader.stream(&stream, from, direction, most);
+        self.0.readers.page(most.events, read).await
+    }
+
+    /// The last revisions of two streams at one moment; `None` where there is no such stream.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn heads(
+        &self,
+        streams: [&StreamName; 2],
+    ) -> Result<[Option<Revision>; 2], ReadError> {
+        self.0.readers.point(|reader| reader.heads(streams)).await
     }
 
     pub(super) async fn stream_head(
@@ -184,19 +201,27 @@ impl SqliteEventStore {
         self.0.readers.point(|reader| state::stream_head(&reader.connection, stream)).await
     }
 
-    pub(super) async fn read_log(
+    /// A page of the log beyond `from` (exclusive).
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn log_page(
         &self,
         from: Position,
         direction: Direction,
         filter: &Filter,
-        limit: usize,
+        most: PageSize,
     ) -> Result<LogPage, ReadError> {
-        let (filter, limit) = (filter.clone(), limit.clamp(1, MAX_PAGE));
-        let read = move |reader: &mut reader::Reader| reader.log(from, direction, &filter, limit);
-        self.0.readers.page(limit, read).await
+        let (filter, most) = (filter.clone(), bounded(most));
+        let read = move |reader: &mut reader::Reader| reader.log(from, direction, &filter, most);
+        self.0.readers.page(most.events, read).await
     }
 
-    pub(super) async fn head(&self) -> Result<Position, ReadError> {
+    /// The position of the newest event.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn head(&self) -> Result<Position, ReadError> {
         match &self.0.writing {
             Some(writing) => writing.recent.head().ok_or(ReadError::Closed),
             None => self.0.readers.point(|reader| state::head(&reader.connection)).await,
@@ -217,25 +242,34 @@ impl SqliteEventStore {
         Position(position.0.saturating_sub(1))
     }
 
-    /// Waits until something lies beyond `after` and reads it.
-    pub(super) async fn page_beyond(
+    /// Waits until something lies beyond `after` and reads it. May be dropped while it waits.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn page_beyond(
         &self,
         after: Position,
         filter: &Filter,
+        most: PageSize,
     ) -> Result<LogPage, ReadError> {
         let Some(Writing { recent, .. }) = &self.0.writing else {
-            return self.look_beyond(after, filter).await;
+            return self.look_beyond(after, filter, most).await;
         };
         recent.wait_beyond(after).await?;
-        match recent.page(after, filter, MAX_PAGE) {
+        match recent.page(after, filter, most) {
             Some(page) => Ok(page),
-            None => self.read_log(after, Direction::Forwards, filter, MAX_PAGE).await,
+            None => self.log_page(after, Direction::Forwards, filter, most).await,
         }
     }
 
-    async fn look_beyond(&self, after: Position, filter: &Filter) -> Result<LogPage, ReadError> {
+    async fn look_beyond(
+        &self,
+        after: Position,
+        filter: &Filter,
+        most: PageSize,
+    ) -> Result<LogPage, ReadError> {
         loop {
-            let page = self.read_log(after, Direction::Forwards, filter, MAX_PAGE).await?;
+            let page = self.log_page(after, Direction::Forwards, filter, most).await?;
             if page.scanned_to > after {
                 return Ok(page);
             }
@@ -257,6 +291,10 @@ impl SqliteEventStore {
         };
         self.0.closed.get_or_init(close).await.clone()
     }
+}
+
+fn bounded(most: PageSize) -> PageSize {
+    PageSize { events: most.events.clamp(1, MAX_PAGE), ..most }
 }
 
 async fn blocking<T: Send + 'static>(

@@ -21,14 +21,15 @@ use crate::{
 
 /// "DBev": tells a Daybook event store from any other SQLite file.
 const APPLICATION_ID: i64 = 0x4442_6576;
-/// The format written, in SQLite's `user_version`.
-const FORMAT: i64 = 1;
+/// The format written, in SQLite's `user_version`. Up to 1 there were no [`NOTES`].
+const FORMAT: i64 = 2;
 /// How long a statement waits for a lock; only opening and closing ever meet one.
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Positions have no gaps: the head is the number of events. A stream's name stands in the row,
 /// so that the index of the streams is the only tree in random order. `events_kind` holds, per
-/// kind, the positions in order: rare types are found without a scan.
+/// kind, the positions in order: rare types are found without a scan. `received_at` (microseconds
+/// since the epoch) and `json` are noted only of what other programs' clients sent.
 const TABLES: &str = "
     CREATE TABLE store (
         id BLOB NOT NULL,
@@ -47,10 +48,17 @@ const TABLES: &str = "
         kind INTEGER NOT NULL,
         id BLOB NOT NULL,
         data BLOB NOT NULL,
-        metadata BLOB NOT NULL
+        metadata BLOB NOT NULL,
+        received_at INTEGER,
+        json INTEGER
     ) STRICT;
     CREATE UNIQUE INDEX events_stream ON events (stream, revision);
     CREATE INDEX events_kind ON events (kind);";
+
+/// What makes format 2 of format 1.
+const NOTES: &str = "
+    ALTER TABLE events ADD COLUMN received_at INTEGER;
+    ALTER TABLE events ADD COLUMN json INTEGER;";
 
 /// A store that is open for writing.
 #[derive(Debug)]
@@ -85,6 +93,11 @@ pub(super) fn for_writing(options: &SqliteOptions) -> Result<Opened, OpenError> 
         transaction.pragma_update(None, "user_version", FORMAT)?;
         transaction
             .execute("INSERT INTO store (id) VALUES (?1)", params![Uuid::new_v4().as_bytes()])?;
+        transaction.commit()?;
+    } else if !has_notes(&connection)? {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(NOTES)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
         transaction.commit()?;
     }
     let (id, state) = (store_id(&connection)?, State::read(&connection)?);
@@ -125,6 +138,12 @@ fn open(path: &Path, access: OpenFlags, cache_kib: u32) -> Result<(Connection, b
         Found::Newer(found) => Err(OpenError::NewerVersion { found, known: FORMAT }),
         Found::Foreign => Err(OpenError::NotAStore(path.to_owned())),
     }
+}
+
+/// Whether the store has columns for what is noted of other programs' events.
+pub(super) fn has_notes(connection: &Connection) -> rusqlite::Result<bool> {
+    let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(format >= 2)
 }
 
 fn store_id(connection: &Connection) -> rusqlite::Result<StoreId> {

@@ -5,11 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use event_schemas::{ExpectedRevision, NewEvent, StreamName};
+use event_schemas::NewEvent;
 use tokio::sync::{mpsc, oneshot};
 
 use super::SqliteOptions;
-use crate::event_store::{AppendError, Appended, MAX_APPEND_BYTES};
+use crate::event_store::{AppendError, Appended, MAX_APPEND_BYTES, Part, PartsError};
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -25,15 +25,15 @@ pub(super) enum Job {
 
 #[derive(Debug)]
 pub(super) struct Append {
-    pub(super) stream: StreamName,
-    pub(super) expected: ExpectedRevision,
-    pub(super) events: Vec<NewEvent>,
+    pub(super) first: Part,
+    /// What happens or has to hold at the same time.
+    pub(super) with: Vec<Part>,
     /// Bytes.
     pub(super) size: usize,
     done: oneshot::Sender<Outcome>,
 }
 
-pub(super) type Outcome = Result<Appended, AppendError>;
+pub(super) type Outcome = Result<Appended, PartsError>;
 
 /// The way to the writer.
 #[derive(Debug)]
@@ -45,6 +45,11 @@ pub(super) struct WriterHandle {
 }
 
 impl Append {
+    /// All parts, the first one first.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Part> {
+        std::iter::once(&self.first).chain(&self.with)
+    }
+
     /// Tells the caller; one that stopped waiting is not told.
     pub(super) fn answer(self, outcome: Outcome) {
         let _ = self.done.send(outcome);
@@ -65,27 +70,23 @@ impl WriterHandle {
         self.queue.downgrade()
     }
 
-    pub(super) async fn append(
-        &self,
-        stream: StreamName,
-        expected: ExpectedRevision,
-        events: Vec<NewEvent>,
-    ) -> Outcome {
-        let size = events.iter().map(NewEvent::size).sum();
-        if events.is_empty() {
-            return Err(AppendError::NoEvents);
+    pub(super) async fn append(&self, first: Part, with: Vec<Part>) -> Outcome {
+        let size = |part: &Part| part.events.iter().map(NewEvent::size).sum::<usize>();
+        if first.events.is_empty() {
+            return Err(AppendError::NoEvents.into());
         }
-        if size > MAX_APPEND_BYTES {
-            return Err(AppendError::TooLarge { size });
+        if size(&first) > MAX_APPEND_BYTES {
+            return Err(AppendError::TooLarge { size: size(&first) }.into());
         }
+        let size = size(&first) + with.iter().map(size).sum::<usize>();
         if self.closing.load(Ordering::Acquire) {
-            return Err(AppendError::Closed);
+            return Err(AppendError::Closed.into());
         }
         let (done, answer) = oneshot::channel();
-        let append = Append { stream, expected, events, size, done };
+        let append = Append { first, with, size, done };
         if self.waiting.fetch_add(size, Ordering::Relaxed) + size > self.max_waiting {
             self.waiting.fetch_sub(size, Ordering::Relaxed);
-            return Err(AppendError::Busy);
+            return Err(AppendError::Busy.into());
         }
         self.queue.try_send(Job::Append(append)).map_err(|refused| {
             self.waiting.fetch_sub(size, Ordering::Relaxed);
@@ -94,7 +95,7 @@ impl WriterHandle {
                 mpsc::error::TrySendError::Closed(_) => AppendError::Closed,
             }
         })?;
-        answer.await.unwrap_or_else(|_| Err(gone()))
+        answer.await.unwrap_or_else(|_| Err(gone().into()))
     }
 
     pub(super) async fn set_key_fingerprint(&self, fingerprint: String) -> Result<(), AppendError> {

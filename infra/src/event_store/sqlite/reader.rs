@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use event_schemas::{Logged, Position, Recorded, Revision, StreamName};
+use event_schemas::{Logged, Position, Received, Recorded, Revision, StreamName, Timestamp};
 use rusqlite::{
     CachedStatement, Connection, OpenFlags, Result, Row, ToSql, params,
     types::{FromSqlError, Type},
@@ -16,16 +16,14 @@ use uuid::Uuid;
 
 use super::{
     kinds::{KindId, Kinds},
-    open::connect,
+    open::{connect, has_notes},
     state,
 };
-use crate::event_store::{Direction, Filter, LogPage, ReadError, StreamPage};
+use crate::event_store::{Direction, Filter, LogPage, PageSize, ReadError, Slice};
 
 /// Pages up to this size are read right where they are asked for: that takes less time than to
 /// hand the work to another thread and back.
 const INLINE: usize = 64;
-/// A page ends when it holds this many bytes.
-const PAGE_BYTES: usize = 4 << 20;
 /// A filter that more kinds pass is not served from the index of kinds.
 const MAX_MERGED: usize = 32;
 /// How many rows a page looks at when it has to scan.
@@ -33,7 +31,9 @@ const MAX_SCAN: i64 = 10_000;
 /// A reader's page cache in KiB.
 const CACHE_KIB: u32 = 2_048;
 
-const COLUMNS: &str = "position, stream, revision, kind, id, data, metadata";
+/// What is read of an event.
+#[derive(Clone, Copy, Debug)]
+struct Columns(&'static str);
 
 /// The connections.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ pub(super) struct Readers {
 pub(super) struct Reader {
     pub(super) connection: Connection,
     kinds: Kinds,
+    columns: Columns,
 }
 
 impl Readers {
@@ -116,7 +117,8 @@ impl Readers {
 impl Reader {
     fn open(path: &std::path::Path) -> Result<Self> {
         let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY, CACHE_KIB)?;
-        Ok(Self { connection, kinds: Kinds::default() })
+        let columns = Columns::of(&connection)?;
+        Ok(Self { connection, kinds: Kinds::default(), columns })
     }
 
     pub(super) fn key_fingerprint(&self) -> Result<Option<String>> {
@@ -126,7 +128,7 @@ impl Reader {
     }
 
     pub(super) fn event_at(&mut self, position: Position) -> Result<Option<Logged>> {
-        let sql = format!("SELECT {COLUMNS} FROM events WHERE position = ?1");
+        let sql = format!("SELECT {} FROM events WHERE position = ?1", self.columns.0);
         self.snapshot(|connection, kinds| {
             let mut select = connection.prepare_cached(&sql)?;
             let mut rows = select.query([clamp(position.0)])?;
@@ -139,31 +141,32 @@ impl Reader {
         stream: &StreamName,
         from: Revision,
         direction: Direction,
-        limit: usize,
-    ) -> Result<StreamPage> {
+        most: PageSize,
+    ) -> Result<Slice> {
         let (beyond, order) = match direction {
             Direction::Forwards => (">=", "ASC"),
             Direction::Backwards => ("<=", "DESC"),
         };
         let sql = format!(
-            "SELECT {COLUMNS} FROM events WHERE stream = ?1 AND revision {beyond} ?2
-             ORDER BY revision {order} LIMIT ?3"
+            "SELECT {} FROM events WHERE stream = ?1 AND revision {beyond} ?2
+             ORDER BY revision {order} LIMIT ?3",
+            self.columns.0
         );
         self.snapshot(|connection, kinds| {
             let mut select = connection.prepare_cached(&sql)?;
             // One more than asked for tells whether the page is the last.
-            let rows = params![stream.as_str(), clamp(from.0), count(limit + 1)];
+            let rows = params![stream.as_str(), clamp(from.0), count(most.events + 1)];
             let mut rows = select.query(rows)?;
             let (mut events, mut bytes) = (Vec::new(), 0);
             while let Some(row) = rows.next()? {
-                if events.len() == limit || bytes >= PAGE_BYTES {
-                    return Ok(StreamPage { events, at_end: false });
+                if events.len() == most.events || bytes >= most.bytes {
+                    return Ok(Slice { events, at_end: false });
                 }
-                let event = recorded(row, kinds, stream.clone())?;
-                bytes += event.data.len() + event.metadata.len();
-                events.push(Arc::new(event));
+                let recorded = Arc::new(recorded(row, kinds, stream.clone())?);
+                bytes += recorded.data.len() + recorded.metadata.len();
+                events.push(Logged { position: position(row)?, recorded });
             }
-            Ok(StreamPage { events, at_end: true })
+            Ok(Slice { events, at_end: true })
         })
     }
 
@@ -172,32 +175,44 @@ impl Reader {
         from: Position,
         direction: Direction,
         filter: &Filter,
-        limit: usize,
+        most: PageSize,
     ) -> Result<LogPage> {
+        let columns = self.columns;
         self.snapshot(|connection, kinds| {
             let head = state::head(connection)?;
-            let limit_sql = count(limit);
+            let limit_sql = count(most.events);
             let from_sql = clamp(from.0);
-            let mut query = Query { from, direction, head, limit, kinds, passing: None };
+            let mut query = Query { from, direction, head, most, kinds, passing: None };
             match kinds.passing(filter) {
                 None => {
-                    let mut select = connection.prepare_cached(&plain_sql(direction))?;
+                    let mut select = connection.prepare_cached(&plain_sql(columns, direction))?;
                     query.read(&mut select, &[&from_sql, &limit_sql])
                 }
                 Some(passing) if passing.is_empty() => Ok(query.nothing()),
                 Some(passing) if passing.len() <= MAX_MERGED => {
-                    let mut select =
-                        connection.prepare_cached(&merged_sql(direction, passing.len()))?;
+                    let mut select = connection.prepare_cached(&merged_sql(
+                        columns,
+                        direction,
+                        passing.len(),
+                    ))?;
                     let mut values: Vec<&dyn ToSql> = vec![&from_sql, &limit_sql];
                     values.extend(passing.iter().map(|kind| kind as &dyn ToSql));
                     query.read(&mut select, &values)
                 }
                 Some(passing) => {
                     query.passing = Some(passing);
-                    let mut select = connection.prepare_cached(&plain_sql(direction))?;
+                    let mut select = connection.prepare_cached(&plain_sql(columns, direction))?;
                     query.read(&mut select, &[&from_sql, &MAX_SCAN])
                 }
             }
+        })
+    }
+
+    /// The last revisions of two streams at one moment.
+    pub(super) fn heads(&mut self, streams: [&StreamName; 2]) -> Result<[Option<Revision>; 2]> {
+        let [one, other] = streams;
+        self.snapshot(|connection, _| {
+            Ok([state::stream_head(connection, one)?, state::stream_head(connection, other)?])
         })
     }
 
@@ -211,12 +226,23 @@ impl Reader {
     }
 }
 
+impl Columns {
+    /// A store that this process only reads may still be of the format before the notes.
+    fn of(connection: &Connection) -> Result<Self> {
+        Ok(Self(if has_notes(connection)? {
+            "position, stream, revision, kind, id, data, metadata, received_at, json"
+        } else {
+            "position, stream, revision, kind, id, data, metadata, NULL, NULL"
+        }))
+    }
+}
+
 /// One page of the log.
 struct Query<'a> {
     from: Position,
     direction: Direction,
     head: Position,
-    limit: usize,
+    most: PageSize,
     kinds: &'a Kinds,
     /// The kinds that pass, where the statement does not see to it itself.
     passing: Option<Vec<KindId>>,
@@ -238,7 +264,7 @@ impl Query<'_> {
                 page.events.push(event);
             }
             let scanned_enough = self.passing.is_some() && scanned == MAX_SCAN;
-            if page.events.len() == self.limit || bytes >= PAGE_BYTES || scanned_enough {
+            if page.events.len() == self.most.events || bytes >= self.most.bytes || scanned_enough {
                 page.at_end = match self.direction {
                     Direction::Forwards => page.scanned_to >= self.head,
                     Direction::Backwards => page.scanned_to.0 <= 1,
@@ -260,23 +286,23 @@ impl Query<'_> {
 }
 
 /// `?1` is where to begin, `?2` the limit.
-fn plain_sql(direction: Direction) -> String {
+fn plain_sql(Columns(columns): Columns, direction: Direction) -> String {
     let (beyond, order) = beyond(direction);
     format!(
-        "SELECT {COLUMNS} FROM events WHERE position {beyond} ?1 ORDER BY position {order} LIMIT ?2"
+        "SELECT {columns} FROM events WHERE position {beyond} ?1 ORDER BY position {order} LIMIT ?2"
     )
 }
 
 /// The events of several kinds (`?3` and on), each read in order from the index and merged row by
 /// row: no sort, and no row read that is not wanted.
-fn merged_sql(direction: Direction, kinds: usize) -> String {
+fn merged_sql(Columns(columns): Columns, direction: Direction, kinds: usize) -> String {
     let (beyond, order) = beyond(direction);
     let mut sql = String::new();
     for kind in 0..kinds {
         let union = if kind == 0 { "" } else { " UNION ALL " };
         let _ = write!(
             sql,
-            "{union}SELECT {COLUMNS} FROM events INDEXED BY events_kind
+            "{union}SELECT {columns} FROM events INDEXED BY events_kind
              WHERE kind = ?{} AND position {beyond} ?1",
             kind + 3
         );
@@ -307,14 +333,19 @@ fn recorded(row: &Row<'_>, kinds: &Kinds, stream: StreamName) -> Result<Recorded
     let event_type = kinds
         .event_type(kind)
         .ok_or_else(|| invalid(3, Type::Integer, FromSqlError::OutOfRange(kind)))?;
-    Ok(Recorded::new(
+    let mut recorded = Recorded::new(
         Uuid::from_bytes(row.get(4)?),
         stream,
         Revision(row.get::<_, i64>(2)?.cast_unsigned()),
         event_type.to_owned().into(),
         row.get::<_, Vec<u8>>(5)?.into(),
         row.get::<_, Vec<u8>>(6)?.into(),
-    ))
+    );
+    if let Some(micros) = row.get::<_, Option<i64>>(7)? {
+        let at = Timestamp::saturating(micros);
+        recorded.received = Some(Received { at, json: row.get(8)? });
+    }
+    Ok(recorded)
 }
 
 fn invalid(

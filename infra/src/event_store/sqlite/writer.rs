@@ -11,20 +11,19 @@ use std::{
     thread,
 };
 
-use event_schemas::{ExpectedRevision, Logged, NewEvent, Position, Recorded, Revision, StreamName};
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, Result};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
     SqliteOptions,
     checkpoint::{Checkpointer, Mode, checkpoint},
-    clamp,
     failure::{Failure, Stage, end_process, judge},
-    queue::{Append, Job, Outcome, WriterHandle},
-    state::{self, State},
+    parts::{Decided, decide, record},
+    queue::{Append, Job, WriterHandle},
+    state::State,
 };
 use crate::{
-    event_store::{AppendError, Appended, OpenError, recent::Recent},
+    event_store::{AppendError, OpenError, recent::Recent},
     lock::Lock,
 };
 
@@ -36,13 +35,6 @@ const MAX_WAL_PAGES: i32 = 16_384;
 thread_local! {
     /// Pages in the WAL after this thread's last commit.
     static WAL_PAGES: Cell<i32> = const { Cell::new(0) };
-}
-
-/// What came of one append within the transaction.
-enum Decided {
-    /// Its events are in, from this revision and position on.
-    Written(Revision, Position),
-    Answer(Outcome),
 }
 
 #[derive(Debug)]
@@ -108,7 +100,7 @@ impl Writer {
             while let Some(job) = next {
                 match job {
                     Job::Append(append) => {
-                        events += append.events.len();
+                        events += append.parts().map(|part| part.events.len()).sum::<usize>();
                         bytes += append.size;
                         group.push(append);
                     }
@@ -164,7 +156,7 @@ impl Writer {
         let decided = match self.transaction(|writer| writer.decide_all(&group)) {
             Ok(decided) => decided,
             Err(error) => {
-                group.into_iter().for_each(|append| append.answer(Err(error.clone())));
+                group.into_iter().for_each(|append| append.answer(Err(error.clone().into())));
                 return;
             }
         };
@@ -173,8 +165,8 @@ impl Writer {
         for (mut append, decided) in group.into_iter().zip(decided) {
             let outcome = match decided {
                 Decided::Answer(outcome) => outcome,
-                Decided::Written(revision, position) => {
-                    Ok(record(&mut append, revision, position, &mut written))
+                Decided::Written(position, revision, others) => {
+                    Ok(record(&mut append, position, revision, others, &mut written))
                 }
             };
             answers.push((append, outcome));
@@ -188,86 +180,7 @@ impl Writer {
     }
 
     fn decide_all(&mut self, group: &[Append]) -> Result<Vec<Decided>> {
-        group.iter().map(|append| self.decide(append)).collect()
-    }
-
-    fn decide(&mut self, append: &Append) -> Result<Decided> {
-        let Append { stream, expected, events, .. } = append;
-        let head = self.state.stream_head(&self.connection, stream)?;
-        let next = head.map_or(Revision(0), Revision::next);
-        // The slot that the first event was meant for, where the caller named one.
-        let (fits, meant) = match *expected {
-            ExpectedRevision::NoStream => (head.is_none(), Some(Revision(0))),
-            ExpectedRevision::StreamExists => (head.is_some(), None),
-            ExpectedRevision::Exact(revision) => {
-                (head == Some(revision), revision.0.checked_add(1).map(Revision))
-            }
-            ExpectedRevision::Any => (true, None),
-        };
-        if fits {
-            let position = self.insert(stream, next, events)?;
-            return Ok(Decided::Written(next, position));
-        }
-        let repeat = match meant {
-            Some(meant) => self.find_repeat(stream, head, meant, events)?,
-            None => None,
-        };
-        Ok(Decided::Answer(repeat.ok_or(AppendError::Conflict { actual: head })))
-    }
-
-    /// Whether the very same events stand in the very slots they were meant for.
-    fn find_repeat(
-        &self,
-        stream: &StreamName,
-        head: Option<Revision>,
-        meant: Revision,
-        events: &[NewEvent],
-    ) -> Result<Option<Appended>> {
-        let mut found = None;
-        for (event, revision) in events.iter().zip(meant.0..) {
-            let revision = Revision(revision);
-            if head.is_none_or(|head| head < revision) {
-                return Ok(None);
-            }
-            let (position, id) = state::slot(&self.connection, stream, revision)?;
-            if id != event.id {
-                return Ok(None);
-            }
-            found = Some(Appended { last_revision: revision, position });
-        }
-        Ok(found)
-    }
-
-    /// Inserts the events and answers the first one's position.
-    fn insert(
-        &mut self,
-        stream: &StreamName,
-        first: Revision,
-        events: &[NewEvent],
-    ) -> Result<Position> {
-        let start = Position(self.state.head.0 + 1);
-        let mut insert = self.connection.prepare_cached(
-            "INSERT INTO events (position, stream, revision, kind, id, data, metadata)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?;
-        let mut revision = first;
-        for (event, at) in events.iter().zip(first.0..) {
-            revision = Revision(at);
-            let kind =
-                self.state.kinds.intern(&self.connection, stream.category(), &event.event_type)?;
-            self.state.head.0 += 1;
-            insert.execute(params![
-                clamp(self.state.head.0),
-                stream.as_str(),
-                clamp(revision.0),
-                kind,
-                event.id.as_bytes(),
-                &event.data[..],
-                &event.metadata[..],
-            ])?;
-        }
-        self.state.set_stream_head(stream.clone(), revision);
-        Ok(start)
+        group.iter().map(|append| decide(&self.connection, &mut self.state, append)).collect()
     }
 
     fn set_key_fingerprint(&mut self, fingerprint: &str) -> Result<(), AppendError> {
@@ -319,7 +232,7 @@ impl Writer {
         self.queue.close();
         while let Ok(job) = self.queue.try_recv() {
             if let Job::Append(append) = job {
-                append.answer(Err(AppendError::Closed));
+                append.answer(Err(AppendError::Closed.into()));
             }
         }
     }
@@ -341,23 +254,6 @@ impl Writer {
         drop(lock);
         closed.map_err(|error| error.to_string())
     }
-}
-
-/// Turns an append's events into what they have become, and answers where they stand.
-fn record(
-    append: &mut Append,
-    first: Revision,
-    start: Position,
-    written: &mut Vec<Logged>,
-) -> Appended {
-    let mut appended = Appended { last_revision: first, position: start };
-    for (event, n) in mem::take(&mut append.events).into_iter().zip(0..) {
-        appended =
-            Appended { last_revision: Revision(first.0 + n), position: Position(start.0 + n) };
-        let recorded = Recorded::written(event, append.stream.clone(), appended.last_revision);
-        written.push(Logged { position: appended.position, recorded: Arc::new(recorded) });
-    }
-    appended
 }
 
 /// Errors that the next commits meet, by SQLite's extended code.

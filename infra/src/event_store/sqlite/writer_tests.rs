@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::{super::AppendError, SqliteEventStore, SqliteOptions, writer::Faults};
-use crate::event_store::Appended;
+use crate::event_store::{Appended, EventStore};
 
 const CHILD: &str = "DAYBOOK_TEST_FAILED_SYNC";
 
@@ -21,7 +21,8 @@ async fn make() -> (SqliteEventStore, Faults, TempDir) {
 
 async fn append(store: &SqliteEventStore, id: &str) -> Result<Appended, AppendError> {
     let event = NewEvent::raw(Uuid::new_v4(), "Happened".into(), "{}".into(), "{}".into());
-    store.append(StreamName::new("thing", id), ExpectedRevision::Any, vec![event]).await
+    let stream = StreamName::new("thing", id);
+    EventStore::Sqlite(store.clone()).append(stream, ExpectedRevision::Any, vec![event]).await
 }
 
 fn stands(revision: u64, position: u64) -> Result<Appended, AppendError> {
