@@ -13,14 +13,34 @@ const PAGE: usize = 1_000;
 /// A page of a stream from a revision on.
 ///
 /// # Errors
-/// [`Failure::Unavailable`] if the store cannot be read.
+/// [`Failure::Unavailable`] if the store cannot be read, [`Failure::Unreadable`] if events are
+/// missing in the stream.
 pub(crate) async fn page(
     store: &EventStore,
     stream: &StreamName,
     from: Revision,
 ) -> Result<StreamPage, Failure> {
     let limit = if from == Revision(0) { FIRST_PAGE } else { PAGE };
-    Ok(store.read_stream(stream, from, Direction::Forwards, limit).await?)
+    let page = store.read_stream(stream, from, Direction::Forwards, limit).await?;
+    whole(stream, from, &page)?;
+    Ok(page)
+}
+
+/// Sees that no event is missing: on a server others may cut a stream off, and a state folded from
+/// what is left would be another.
+fn whole(stream: &StreamName, from: Revision, page: &StreamPage) -> Result<(), Failure> {
+    let mut expected = from;
+    for event in &page.events {
+        if event.revision != expected {
+            return Err(Failure::Unreadable(format!(
+                "the stream {stream} has no event {expected} any more, the next one is {}: it was \
+                 truncated or scavenged",
+                event.revision
+            )));
+        }
+        expected = expected.next();
+    }
+    Ok(())
 }
 
 /// Folds the events of a stream up to and including `last`.
@@ -61,6 +81,7 @@ pub(crate) async fn first(
     stream: &StreamName,
 ) -> Result<Option<Arc<Recorded>>, Failure> {
     let page = store.read_stream(stream, Revision(0), Direction::Forwards, 1).await?;
+    whole(stream, Revision(0), &page)?;
     Ok(page.events.into_iter().next())
 }
 

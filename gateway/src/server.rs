@@ -70,10 +70,8 @@ pub async fn serve(
         store.let_others_write();
     }
     let EventStore::Sqlite(store) = store else {
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "the gateway speaks for the embedded event store only",
-        ));
+        let reason = "only an embedded event store is served";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
     };
     let (stage, open) = watch::channel(Stage::Open);
     let gateway = Arc::new(Gateway {

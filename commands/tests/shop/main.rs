@@ -5,7 +5,10 @@
 mod openapi;
 mod orders;
 mod products;
+#[path = "../../../infra/tests/event_store/proxy.rs"]
+mod proxy;
 mod stock;
 mod support;
+mod two_nodes;
 mod users;
 mod watch;

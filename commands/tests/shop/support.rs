@@ -76,6 +76,16 @@ impl Shop {
         let path = folder.path().join("events.sqlite");
         let store = EventStore::open_sqlite(SqliteOptions::new(path)).await.unwrap();
         let keys = KeyStore::open_sqlite(folder.path().join("keys.sqlite")).await.unwrap();
+        Self::over(store, keys, folder, timeout).await
+    }
+
+    /// A shop on an event store and a key store that it may share with others.
+    pub(crate) async fn over(
+        store: EventStore,
+        keys: KeyStore,
+        folder: TempDir,
+        timeout: Duration,
+    ) -> Self {
         let (commands, processes) = start(&store, &keys, &folder, timeout);
         commands.ready(Duration::from_secs(10)).await.unwrap();
         let frame = frame(commands::router(commands.clone()), None);

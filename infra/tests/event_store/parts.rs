@@ -16,7 +16,7 @@ use super::{
 };
 
 fn embedded(store: &EventStore) -> &SqliteEventStore {
-    let EventStore::Sqlite(store) = store else { unreachable!("the store is embedded") };
+    let EventStore::Sqlite(store) = store else { panic!("not embedded") };
     store
 }
 
