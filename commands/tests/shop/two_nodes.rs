@@ -139,8 +139,7 @@ async fn one_key_at_both_nodes_at_once_has_one_effect_and_one_answer() {
         assert_eq!(first.status, StatusCode::CREATED, "{first:?}");
         assert_eq!((first.status, &first.body), (second.status, &second.body));
         let key = format!("more-{n}");
-        let received =
-            tokio::join!(receive(&one, "mug", &key, 1), receive(&two, "mug", &key, 1));
+        let received = tokio::join!(receive(&one, "mug", &key, 1), receive(&two, "mug", &key, 1));
         assert_eq!(received.0.status, StatusCode::CREATED, "{received:?}");
         assert_eq!(received.0.body, received.1.body);
     }
