@@ -280,6 +280,11 @@ pub(crate) enum BenchCommand {
         after_help = "Examples:\n  daybook bench queries --clients 64 --seconds 10 --compare\n  daybook bench queries --what search --rate 300 --seconds 10"
     )]
     Queries(BenchQueriesArgs),
+    /// Append to, read and follow an EventStoreDB; leaves streams `bench-...` in it
+    #[command(
+        after_help = "Example:\n  daybook bench eventstore --url 'esdb://127.0.0.1:2113?tls=false'"
+    )]
+    Eventstore(BenchEventstoreArgs),
     /// The route that answers a constant, for --compare
     #[command(hide = true)]
     Constant {
@@ -331,6 +336,31 @@ pub(crate) struct BenchOrdersArgs {
     /// Also measure how long it takes until an acknowledged order can be queried
     #[arg(long)]
     pub(crate) lag: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchEventstoreArgs {
+    /// The server, as --event-store names it
+    #[arg(long)]
+    pub(crate) url: String,
+    /// How long each part takes, in seconds
+    #[arg(long, value_name = "S", default_value = "5", value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub(crate) seconds: u32,
+    /// Writers that append side by side, one event at a time
+    #[arg(long, value_name = "N", default_value = "64", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) writers: u32,
+    /// Bytes of data in an event
+    #[arg(long, value_name = "BYTES", default_value = "300", value_parser = clap::value_parser!(u32).range(16..=500_000))]
+    pub(crate) size: u32,
+    /// Events that the log holds at least before it is read, and of the long stream
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) events: u32,
+    /// Appends a second while a follower is watched
+    #[arg(long, value_name = "R", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) rate: u32,
+    /// How to print the figures
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
 }
 
 /// What `bench queries` asks for.

@@ -69,7 +69,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Bench(command) => {
             start(&common, Flags::default())?;
             match command {
-                BenchCommand::Constant { .. } => on_all_cores(bench::run(command)),
+                BenchCommand::Constant { .. } | BenchCommand::Eventstore(_) => {
+                    on_all_cores(bench::run(command))
+                }
                 _ => on_one_thread(bench::run(command)),
             }
         }

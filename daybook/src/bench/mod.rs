@@ -1,8 +1,9 @@
-//! `daybook bench`: loads a running server with real HTTP and says how it did.
+//! `daybook bench`: loads a running server and says how it did.
 
 mod check;
 mod client;
 mod constant;
+mod eventstore;
 mod lag;
 mod load;
 mod orders;
@@ -17,6 +18,7 @@ pub(crate) async fn run(command: BenchCommand) -> Result<(), Failure> {
     match command {
         BenchCommand::Orders(args) => orders::run(args).await,
         BenchCommand::Queries(args) => queries::run(args).await,
+        BenchCommand::Eventstore(args) => eventstore::run(args).await,
         BenchCommand::Constant { bytes } => constant::serve(bytes).await,
     }
 }
