@@ -85,8 +85,8 @@ async fn serve(
 ) -> Result<(), Failure> {
     let address = listeners.http.local_addr().context("the port is unknown")?;
     let router = routes::router(settings, &shop)?;
-    let gateway = gateway(settings, &shop, listeners.eventstore)?;
     announce(address, demo);
+    let gateway = gateway(settings, &shop, listeners.eventstore)?;
     let loopback = address.ip().is_loopback();
     let options = HttpOptions {
         hosts: loopback.then(|| HttpOptions::loopback_hosts(settings.host.clone())),

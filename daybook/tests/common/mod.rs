@@ -60,7 +60,8 @@ impl Server {
         prepare(&mut command);
         let mut process = command.spawn().unwrap();
         let mut stdout = BufReader::new(process.stdout.take().unwrap());
-        let lines = if args.contains(&"--demo") { 6 } else { 1 };
+        let lines = if args.contains(&"--demo") { 6 } else { 1 }
+            + usize::from(args.contains(&"--eventstore-listen"));
         let mut printed = Vec::new();
         for _ in 0..lines {
             let mut line = String::new();
