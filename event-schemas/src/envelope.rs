@@ -198,13 +198,21 @@ impl Recorded {
         if !self.is_ours() {
             return Err(DecodeError::Foreign(category.to_owned()));
         }
-        let metadata: Metadata =
-            serde_json::from_slice(&self.metadata).map_err(|error| DecodeError::Malformed {
-                event_type: self.event_type.to_string(),
-                reason: format!("metadata: {error}"),
-            })?;
+        let metadata = serde_json::from_slice::<Metadata>(&self.metadata);
+        let metadata = metadata.map_err(|error| self.unreadable(&error))?;
         let event = Event::decode(category, &self.event_type, metadata.schema_version, &self.data)?;
         Ok(Decoded { metadata, event })
+    }
+
+    /// Why it cannot be read, whose metadata is none of Daybook's: its type says more.
+    fn unreadable(&self, error: &serde_json::Error) -> DecodeError {
+        match Event::decode(self.stream.category(), &self.event_type, 1, b"") {
+            Err(unknown @ DecodeError::UnknownType { .. }) => unknown,
+            _ => DecodeError::Malformed {
+                event_type: self.event_type.to_string(),
+                reason: format!("metadata: {error}"),
+            },
+        }
     }
 }
 
@@ -259,6 +267,14 @@ mod tests {
         for metadata in ["", "{}", "{\"recorded_at\":\"", "{\"recorded_at\":\"soon\"}"] {
             assert_eq!(recorded("order-1", raw("Lost", metadata)).recorded_at(), None);
         }
+    }
+
+    #[test]
+    fn what_is_unknown_is_said_to_be_so_whatever_its_metadata() {
+        let unknown = recorded("order-1", raw("OrderLost", "no JSON"));
+        assert!(matches!(unknown.decode(), Err(DecodeError::UnknownType { .. })));
+        let known = recorded("order-1", raw("OrderDelivered", "no JSON"));
+        assert!(matches!(known.decode(), Err(DecodeError::Malformed { .. })));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::{
     delete,
     failure::Failure,
     features, gossip, read,
+    server::Stage,
 };
 
 /// The most bytes of a message with events; one that is larger is larger than an append may be.
@@ -35,6 +36,9 @@ pub(crate) async fn route(
         let mut refused = Response::new(Body::empty());
         *refused.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return refused;
+    }
+    if *gateway.stage.borrow() != Stage::Open {
+        return Status::from(Failure::NotReady).into_http();
     }
     let Ok(permit) = gateway.calls.clone().try_acquire_owned() else {
         return Status::from(Failure::Exhausted("too many calls are under way")).into_http();

@@ -19,6 +19,8 @@ use crate::{Access, Gateway, budget::Budget, metadata::Remembered, route::route}
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How long a client may take for that.
 const GREETING: Duration = Duration::from_secs(10);
+/// How long a client without a call may take to close its connection at the end.
+const GOODBYE: Duration = Duration::from_millis(250);
 
 /// How the gateway treats its clients.
 #[derive(Clone, Debug)]
@@ -102,14 +104,18 @@ pub async fn serve(
     }
     drop(listener);
     stage.send_replace(Stage::Draining);
-    if timeout(options.drain, connections.closed()).await.is_err() {
-        tracing::warn!(
-            connections = connections.receiver_count(),
-            "calls to the gateway did not end in time; their connections are closed"
-        );
-        stage.send_replace(Stage::Closed);
-        connections.closed().await;
+    let ended = async {
+        // All calls are over once nobody holds a place among them.
+        let all = u32::try_from(options.max_calls).unwrap_or(u32::MAX);
+        let _ = gateway.calls.acquire_many(all).await;
+    };
+    if timeout(options.drain, ended).await.is_err() {
+        tracing::warn!("calls to the gateway did not end in time and are cut off");
     }
+    // A client that takes no notice of the end is not waited for.
+    let _ = timeout(GOODBYE, connections.closed()).await;
+    stage.send_replace(Stage::Closed);
+    connections.closed().await;
     Ok(())
 }
 

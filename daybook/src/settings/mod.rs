@@ -362,6 +362,8 @@ mod tests {
         assert_eq!(settings.reservation_timeout, Duration::from_secs(60));
         let Roles { command, relay, projector, query } = settings.roles;
         assert!(command && relay && projector && query);
+        assert_eq!(settings.eventstore_listen, None);
+        assert_eq!(settings.eventstore_access, Access::Read);
     }
 
     #[test]
@@ -370,6 +372,8 @@ mod tests {
         refused("listen", "127.0.0.1:65536");
         refused("roles", "command,cook");
         refused("roles", "");
+        refused("eventstore-listen", "2113");
+        refused("eventstore-access", "write");
         refused("currency", "usd");
         refused("currency", "XXZ");
         refused("reservation-timeout", "60");
@@ -399,6 +403,10 @@ mod tests {
         assert!(load(&[("listen", "0.0.0.0:0")]).is_err());
         assert!(load(&[("listen", "0.0.0.0:0"), ("allow-anonymous", "true")]).is_ok());
         assert!(load(&[("listen", "[::]:0")]).is_err());
+        assert!(load(&[("eventstore-listen", "127.0.0.1:0")]).is_ok());
+        assert!(load(&[("eventstore-listen", "0.0.0.0:0")]).is_err());
+        let allowed = [("eventstore-listen", "0.0.0.0:0"), ("allow-anonymous", "true")];
+        assert!(load(&allowed).is_ok());
     }
 
     #[test]

@@ -228,7 +228,6 @@ async fn the_end_of_the_gateway_is_told_so_that_clients_come_back() {
     let _ = served.end.take().unwrap().send(());
     let ended = soon(subscribed.0.end()).await;
     assert_eq!((ended.code, ended.message.as_str()), (Code::Unavailable, "Server Is Not Ready"));
-    drop(raw);
     let served = tokio::time::timeout(Duration::from_secs(3), served.served).await;
     served.expect("it ends before its drain is over").unwrap().unwrap();
 }
