@@ -27,7 +27,8 @@ fn serve(dir: &Path, access: &str) -> Server {
 
 /// Where EventStoreDB's clients find the server.
 fn url(server: &Server) -> &str {
-    server.printed.last().unwrap().rsplit(' ').next().unwrap()
+    let line = server.printed.iter().find(|line| line.contains("esdb://")).unwrap();
+    line.rsplit(' ').next().unwrap()
 }
 
 fn client(server: &Server) -> Client {
