@@ -20,8 +20,8 @@ use crate::{
     users::Users,
 };
 
-/// Pages read ahead of the slowest sink: as many as come while one makes its indexes.
-const AHEAD: usize = 40;
+/// Pages read ahead of the slowest sink.
+const AHEAD: usize = 12;
 /// Pages in a batch.
 const PAGES: usize = 8;
 
@@ -153,7 +153,7 @@ async fn post_all(
     mut pages: mpsc::Receiver<Arc<Taken>>,
 ) -> Result<Checkpoint, SinkError> {
     let mut checkpoint = sink.checkpoint().await?;
-    let (mut at_end, mut posted) = (false, false);
+    let mut at_end = false;
     let mut gathered = Vec::with_capacity(PAGES);
     while !at_end {
         gathered.clear();
@@ -165,24 +165,17 @@ async fn post_all(
             at_end = page.at_end;
             gathered.push(page);
         }
-        let concerned;
-        (checkpoint, concerned) = post(&mut sink, checkpoint, &gathered).await?;
-        posted |= concerned;
-        if posted && !concerned {
-            sink.rest().await?;
-        }
+        checkpoint = post(&mut sink, checkpoint, &gathered).await?;
     }
     sink.install().await?;
     Ok(checkpoint)
 }
 
-/// Posts pages together. Answers where the checkpoint is then and whether anything in them
-/// concerned the sink.
 async fn post(
     sink: &mut impl Sink,
     from: Checkpoint,
     pages: &[Arc<Taken>],
-) -> Result<(Checkpoint, bool), SinkError> {
+) -> Result<Checkpoint, SinkError> {
     let mut whole = crate::Batch { from: from.clone(), to: from, events: Vec::new() };
     for page in pages {
         let (part, poison) = batch(whole.to.clone(), page, sink.categories());
@@ -195,5 +188,5 @@ async fn post(
     if whole.to.position > whole.from.position {
         sink.apply(&whole).await?;
     }
-    Ok((whole.to, !whole.events.is_empty()))
+    Ok(whole.to)
 }

@@ -20,11 +20,6 @@ pub trait Sink: Send + 'static {
     /// Applies a batch and moves the checkpoint, all or nothing. When it returns, queries see it.
     fn apply(&mut self, batch: &Batch<'_>) -> impl Future<Output = Result<(), SinkError>> + Send;
 
-    /// A stretch of the log in a rebuild did not concern it: what is to be done once can be done now.
-    fn rest(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send {
-        async { Ok(()) }
-    }
-
     /// Ends a rebuild: everything is posted, and this generation takes the place of the one
     /// before. Not called in live posting.
     fn install(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;
