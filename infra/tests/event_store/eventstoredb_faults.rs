@@ -452,6 +452,16 @@ async fn a_store_that_is_not_what_it_was_is_noticed() {
         let gateway = Gateway::start_at(address, folder).await;
         let stream = StreamName::new("order", "1");
         until_ok(async || append(&store, &stream, events(1)).await).await;
+        let seen = async {
+            // The server was away meanwhile: what fails is asked again.
+            while !following
+                .next()
+                .await
+                .is_ok_and(|page| page.events.iter().any(|event| event.stream == stream))
+            {
+            }
+        };
+        tokio::time::timeout(SOON, seen).await.unwrap();
 
         let (address, _folder) = gateway.end().await;
         let restored = Gateway::start_at(address, backup).await;

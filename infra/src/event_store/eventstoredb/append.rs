@@ -35,10 +35,7 @@ pub(super) async fn append(
         };
         let trouble = match outcome {
             Ok(appended) => {
-                let Some(last) = events.last() else { return Ok(appended) };
-                return finish(connection, stream, meant, events.len(), appended)
-                    .await
-                    .inspect(|appended| note(connection, stream, appended.position, last));
+                return finish(connection, stream, meant, events.len(), appended).await;
             }
             Err(Trouble::Conflict(actual)) => {
                 if let (Some(first), Some(reason)) = (meant, unclear) {
@@ -193,13 +190,6 @@ fn first_slot(expected: ExpectedRevision) -> Option<Revision> {
 /// number, and mean that there is no stream, or that anything will do.
 fn unknowable(expected: ExpectedRevision) -> bool {
     matches!(expected, ExpectedRevision::Exact(revision) if revision.0 >= i64::MAX.unsigned_abs())
-}
-
-/// Remembers the newest of our own events; a head in place of a position says nothing of it.
-fn note(connection: &Connection, stream: &StreamName, position: Position, last: &NewEvent) {
-    if event_schemas::CATEGORIES.contains(&stream.category()) {
-        connection.note_event(position, last.id);
-    }
 }
 
 fn event_data(event: &NewEvent) -> EventData {

@@ -71,7 +71,7 @@ enum State {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Known {
     pub(super) id: Option<StoreId>,
-    /// The newest event of Daybook's own that was met: its place and its id.
+    /// The newest event of Daybook's own that was met in the log: its place and its id.
     pub(super) event: Option<(Position, Uuid)>,
 }
 
@@ -157,7 +157,7 @@ impl Connection {
         learn(&mut self.0.known());
     }
 
-    /// Notes the newest of Daybook's own events.
+    /// Notes the newest of Daybook's own events, as it was read from the log.
     pub(super) fn note_event(&self, position: Position, id: Uuid) {
         let mut known = self.0.known();
         if known.event.is_none_or(|(before, _)| before < position) {
