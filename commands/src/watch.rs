@@ -207,7 +207,7 @@ impl Watch {
 
     fn fold(&mut self, commands: &Commands, page: &LogPage) -> Result<(), String> {
         let timeout = commands.0.settings.reservation_timeout;
-        for logged in page.events.iter().filter(|logged| !logged.is_systems()) {
+        for logged in &page.events {
             self.apply(logged, timeout)?;
         }
         let progress = &commands.0.watch;
@@ -228,6 +228,9 @@ impl Watch {
     }
 
     fn apply(&mut self, logged: &Logged, timeout: Duration) -> Result<(), String> {
+        if logged.is_systems() {
+            return Ok(());
+        }
         let decoded = logged.decode().map_err(|error| {
             format!("{}@{} (event {}): {error}", logged.stream, logged.revision, logged.id)
         })?;
