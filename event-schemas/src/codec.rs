@@ -1,3 +1,6 @@
+use std::borrow::Cow;
+
+use serde::{Deserialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
@@ -248,4 +251,17 @@ pub(crate) fn check_chain() -> Result<(), String> {
         upcast::check(event_type, current)?;
     }
     Ok(())
+}
+
+/// A text that is read on the spot: borrowed from the JSON wherever it stands there as it is.
+#[derive(Deserialize)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// Reads JSON. Text that is seen as a whole to be UTF-8 is not looked at again string by string.
+pub(crate) fn from_json<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    match std::str::from_utf8(json) {
+        Ok(text) => serde_json::from_str(text),
+        // Which fails where the text is wrong, and says so.
+        Err(_) => serde_json::from_slice(json),
+    }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     CATEGORIES, DecodeError, EncodeError, Event, Metadata, Position, Revision, StreamName,
-    Timestamp,
+    Timestamp, codec,
 };
 
 /// An event on its way into a store.
@@ -198,7 +198,7 @@ impl Recorded {
         if !self.is_ours() {
             return Err(DecodeError::Foreign(category.to_owned()));
         }
-        let metadata = serde_json::from_slice::<Metadata>(&self.metadata);
+        let metadata = codec::from_json::<Metadata>(&self.metadata);
         let metadata = metadata.map_err(|error| self.unreadable(&error))?;
         let event = Event::decode(category, &self.event_type, metadata.schema_version, &self.data)?;
         Ok(Decoded { metadata, event })

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use uuid::Uuid;
 
-use crate::{Actor, Timestamp};
+use crate::{Actor, Timestamp, codec::Text};
 
 /// What every event says of itself beside its data. Event id and type stand beside it in the
 /// store; `$correlationId` and `$causationId` are EventStoreDB's reserved names.
@@ -58,16 +58,13 @@ impl Serialize for RequestHash {
 
 impl<'de> Deserialize<'de> for RequestHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        let Text(text) = Text::deserialize(deserializer)?;
         let invalid = || de::Error::custom("a request hash is 32 hexadecimal digits");
-        if text.len() != 32 || !text.is_ascii() {
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(invalid());
         }
-        let mut bytes = [0; 16];
-        for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| invalid())?;
-        }
-        Ok(Self(bytes))
+        let number = u128::from_str_radix(&text, 16).map_err(|_| invalid())?;
+        Ok(Self(number.to_be_bytes()))
     }
 }
 

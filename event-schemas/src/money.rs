@@ -3,6 +3,8 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::codec::Text;
+
 /// The largest amount: 2^53 - 1 minor units, the largest integer that I-JSON (RFC 7493) allows.
 pub const MAX_AMOUNT: i64 = (1 << 53) - 1;
 
@@ -72,7 +74,8 @@ impl Serialize for Currency {
 
 impl<'de> Deserialize<'de> for Currency {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        let Text(text) = Text::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 

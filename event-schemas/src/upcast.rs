@@ -48,7 +48,7 @@ pub(crate) fn read<T: DeserializeOwned>(
     let malformed =
         |reason: String| DecodeError::Malformed { event_type: event_type.to_owned(), reason };
     if version == current {
-        return serde_json::from_slice(data).map_err(|error| malformed(error.to_string()));
+        return codec::from_json(data).map_err(|error| malformed(error.to_string()));
     }
     if version > current {
         return Err(DecodeError::NewerVersion {
@@ -57,7 +57,7 @@ pub(crate) fn read<T: DeserializeOwned>(
             known: current,
         });
     }
-    let mut value = serde_json::from_slice(data).map_err(|error| malformed(error.to_string()))?;
+    let mut value = codec::from_json(data).map_err(|error| malformed(error.to_string()))?;
     for from in version..current {
         let step = step(event_type, from)
             .ok_or_else(|| malformed(format!("no upcaster leads from version {from}")))?;

@@ -173,6 +173,8 @@ async fn a_generation_is_seen_once_it_is_installed() {
     assert_eq!(building.checkpoint().await.unwrap(), at(0));
     for position in 0..3 {
         add_one(&mut building, position).await;
+        // Once or often, it is there once.
+        building.index().await.unwrap();
     }
     let count = "SELECT count(*) FROM notes";
     assert_eq!(query(&models, count, &[]).await, [Row(vec![1.into()])]);

@@ -173,6 +173,7 @@ impl<S: Sink> Projector<S> {
 }
 
 /// What is posted together: pages of the log, one after the other.
+#[derive(Debug)]
 pub(crate) struct Taken {
     pub(crate) events: Vec<Logged>,
     pub(crate) scanned_to: Position,

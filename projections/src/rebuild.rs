@@ -1,14 +1,16 @@
-use std::{sync::Arc, thread::JoinHandle};
+use std::{sync::Arc, thread};
 
-use event_schemas::Position;
+use event_schemas::{Logged, Position};
 use infra::{
-    event_store::{Direction, EventStore, Filter, MAX_PAGE, ReadError},
+    event_store::{Direction, EventStore, Filter, LogPage, MAX_PAGE, ReadError},
     read_models::{Checkpoint, ReadModels},
 };
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
+    task::JoinHandle,
 };
+use uuid::Uuid;
 
 use crate::{
     Projection, Sink, SinkError, SqlSink,
@@ -24,9 +26,14 @@ use crate::{
 const AHEAD: usize = 12;
 /// Pages in a batch.
 const PAGES: usize = 8;
+/// A sink rests once it has not been concerned for so many pages, and for [`REST_PART`] of those
+/// that did concern it.
+const REST_PAGES: usize = 16;
+const REST_PART: usize = 8;
 
 /// Posts projections anew from the start of the log, all from one reading of it: each event is
-/// read and decoded once, and each sink folds on a thread of its own.
+/// read and decoded once, and each sink folds on a thread of its own. A sink sees the pages that
+/// hold an event of its categories, and the last one.
 #[derive(Debug)]
 pub struct Rebuild {
     store: EventStore,
@@ -36,9 +43,29 @@ pub struct Rebuild {
 #[derive(Debug)]
 struct Task {
     name: &'static str,
-    pages: mpsc::Sender<Arc<Taken>>,
+    categories: &'static [&'static str],
+    steps: mpsc::Sender<Step>,
     done: oneshot::Receiver<Result<Checkpoint, SinkError>>,
-    thread: JoinHandle<()>,
+    thread: thread::JoinHandle<()>,
+    /// Pages that concerned it.
+    concerned: usize,
+    /// Pages since the last of them.
+    passed: usize,
+}
+
+/// What the reader tells a sink.
+#[derive(Debug)]
+enum Step {
+    Post(Arc<Page>),
+    /// The log goes on without it for a while.
+    Rest,
+}
+
+#[derive(Debug)]
+struct Page {
+    taken: Taken,
+    /// The last event of the program's own up to its end, in this page or before it.
+    last: Option<(Position, Uuid)>,
 }
 
 /// How far a rebuild is.
@@ -72,17 +99,16 @@ impl Rebuild {
     /// # Errors
     /// If the system gives no thread.
     pub fn add(&mut self, sink: impl Sink) -> std::io::Result<()> {
-        let name = sink.name();
-        let (pages, from_reader) = mpsc::channel(AHEAD);
+        let (name, categories) = (sink.name(), sink.categories());
+        let (steps, from_reader) = mpsc::channel(AHEAD);
         let (tell, done) = oneshot::channel();
         let runtime = Handle::current();
-        let thread =
-            std::thread::Builder::new().name(format!("rebuild-{name}")).spawn(move || {
-                let outcome = runtime.block_on(post_all(sink, from_reader));
-                // Nobody listens any more if the reader failed.
-                let _ = tell.send(outcome);
-            })?;
-        self.sinks.push(Task { name, pages, done, thread });
+        let thread = thread::Builder::new().name(format!("rebuild-{name}")).spawn(move || {
+            let outcome = runtime.block_on(post_all(sink, from_reader));
+            // Nobody listens any more if the reader failed.
+            let _ = tell.send(outcome);
+        })?;
+        self.sinks.push(Task { name, categories, steps, done, thread, concerned: 0, passed: 0 });
         Ok(())
     }
 
@@ -112,31 +138,34 @@ impl Rebuild {
     ///
     /// # Errors
     /// If the log cannot be read: nothing is replaced then.
-    pub async fn run(self, mut progress: impl FnMut(Progress)) -> Result<Vec<Rebuilt>, ReadError> {
+    pub async fn run(
+        mut self,
+        mut progress: impl FnMut(Progress),
+    ) -> Result<Vec<Rebuilt>, ReadError> {
         let head = self.store.head().await?;
-        let (mut position, mut events, mut at_end) = (Position::START, 0, false);
-        while !at_end {
-            let page = self
-                .store
-                .read_log(position, Direction::Forwards, &Filter::default(), MAX_PAGE)
-                .await?;
-            (position, at_end) = (page.scanned_to, page.at_end);
+        let (mut events, mut last) = (0, None);
+        let mut next = Some(read_ahead(&self.store, Position::START));
+        while let Some(reading) = next {
+            let page = reading.await.map_err(|e| ReadError::Unavailable(e.to_string()))??;
+            let position = page.scanned_to;
+            next = (!page.at_end).then(|| read_ahead(&self.store, position));
             events += page.events.len() as u64;
             // Decoded here, beside the sinks; what cannot be decoded is poison to the sink it concerns.
             for logged in &page.events {
                 let _ = logged.decode();
             }
-            let page = Taken { events: page.events, scanned_to: position, at_end };
-            let page = Arc::new(page);
-            for sink in &self.sinks {
-                // A sink that has failed says so at the end.
-                let _ = sink.pages.send(Arc::clone(&page)).await;
+            let ours = page.events.iter().rev().find(|logged| logged.is_ours());
+            last = ours.map(|logged| (logged.position, logged.id)).or(last);
+            let taken = Taken { events: page.events, scanned_to: position, at_end: page.at_end };
+            let page = Arc::new(Page { taken, last });
+            for sink in &mut self.sinks {
+                sink.tell(&page).await;
             }
             progress(Progress { position, head, events });
         }
         let mut rebuilt = Vec::with_capacity(self.sinks.len());
-        for Task { name, pages, done, thread } in self.sinks {
-            drop(pages);
+        for Task { name, steps, done, thread, .. } in self.sinks {
+            drop(steps);
             let ended = done.await;
             let _ = thread.join();
             let outcome = ended.unwrap_or_else(|_| {
@@ -148,24 +177,54 @@ impl Rebuild {
     }
 }
 
+/// The page behind `from`, read beside whatever the caller does meanwhile.
+fn read_ahead(store: &EventStore, from: Position) -> JoinHandle<Result<LogPage, ReadError>> {
+    let store = store.clone();
+    tokio::spawn(async move {
+        store.read_log(from, Direction::Forwards, &Filter::default(), MAX_PAGE).await
+    })
+}
+
+impl Task {
+    /// Hands a page on to the sink, if it concerns it. One that has failed says so at the end.
+    async fn tell(&mut self, page: &Arc<Page>) {
+        let concerns = |logged: &Logged| self.categories.contains(&logged.stream.category());
+        if page.taken.at_end || page.taken.events.iter().any(concerns) {
+            (self.concerned, self.passed) = (self.concerned + 1, 0);
+            let _ = self.steps.send(Step::Post(Arc::clone(page))).await;
+        } else if self.concerned > 0 {
+            self.passed += 1;
+            if self.passed == REST_PAGES.max(self.concerned / REST_PART) {
+                let _ = self.steps.send(Step::Rest).await;
+            }
+        }
+    }
+}
+
 async fn post_all(
     mut sink: impl Sink,
-    mut pages: mpsc::Receiver<Arc<Taken>>,
+    mut steps: mpsc::Receiver<Step>,
 ) -> Result<Checkpoint, SinkError> {
     let mut checkpoint = sink.checkpoint().await?;
     let mut at_end = false;
     let mut gathered = Vec::with_capacity(PAGES);
     while !at_end {
-        gathered.clear();
-        while gathered.len() < PAGES && !at_end {
-            // Without an end the reader has failed, and nothing is to be put in place.
-            let page = pages.recv().await;
-            let page =
-                page.ok_or_else(|| SinkError::Unavailable("the log's end is missing".to_owned()))?;
-            at_end = page.at_end;
+        // Without an end the reader has failed, and nothing is to be put in place.
+        let step = steps.recv().await;
+        let step =
+            step.ok_or_else(|| SinkError::Unavailable("the log's end is missing".to_owned()))?;
+        let rest = matches!(step, Step::Rest);
+        if let Step::Post(page) = step {
+            at_end = page.taken.at_end;
             gathered.push(page);
         }
-        checkpoint = post(&mut sink, checkpoint, &gathered).await?;
+        if rest || at_end || gathered.len() == PAGES {
+            checkpoint = post(&mut sink, checkpoint, &gathered).await?;
+            gathered.clear();
+        }
+        if rest {
+            sink.rest().await?;
+        }
     }
     sink.install().await?;
     Ok(checkpoint)
@@ -174,15 +233,15 @@ async fn post_all(
 async fn post(
     sink: &mut impl Sink,
     from: Checkpoint,
-    pages: &[Arc<Taken>],
+    pages: &[Arc<Page>],
 ) -> Result<Checkpoint, SinkError> {
     let mut whole = crate::Batch { from: from.clone(), to: from, events: Vec::new() };
     for page in pages {
-        let (part, poison) = batch(whole.to.clone(), page, sink.categories());
+        let (part, poison) = batch(whole.to.clone(), &page.taken, sink.categories());
         if let Some(poison) = poison {
             return Err(poison.into());
         }
-        whole.to = part.to;
+        whole.to = Checkpoint { last: page.last, ..part.to };
         whole.events.extend(part.events);
     }
     if whole.to.position > whole.from.position {

@@ -1,8 +1,6 @@
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    hash::Hash,
-};
+use std::hash::Hash;
 
+use hashbrown::{HashMap, hash_map::Entry};
 use infra::read_models::{Changes, ReadModelError, Row, Table, Value};
 
 /// A row as a fold sees it.

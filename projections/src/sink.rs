@@ -20,6 +20,12 @@ pub trait Sink: Send + 'static {
     /// Applies a batch and moves the checkpoint, all or nothing. When it returns, queries see it.
     fn apply(&mut self, batch: &Batch<'_>) -> impl Future<Output = Result<(), SinkError>> + Send;
 
+    /// In a rebuild the log goes on without it for a while: there is time for what is to be done
+    /// once.
+    fn rest(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Ends a rebuild: everything is posted, and this generation takes the place of the one
     /// before. Not called in live posting.
     fn install(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;

@@ -95,6 +95,10 @@ impl<P: Projection> Sink for SqlSink<P> {
         posted
     }
 
+    async fn rest(&mut self) -> Result<(), SinkError> {
+        Ok(self.writer()?.index().await?)
+    }
+
     async fn install(&mut self) -> Result<(), SinkError> {
         Ok(self.writer()?.install().await?)
     }

@@ -5,7 +5,7 @@ mod common;
 
 use std::{path::Path, time::Duration};
 
-use common::{Shop, Told, append, dump, open_store, shop};
+use common::{Shop, Told, append, append_fast, dump, open_store, shop};
 use event_schemas::{NewEvent, Position, StreamName};
 use infra::{
     event_store::EventStore,
@@ -94,6 +94,39 @@ async fn live_and_rebuilt_rows_are_the_same() {
     projectors.stop().await;
     for status in read_status(&store, &models).await.unwrap() {
         assert_eq!((status.position, status.error), (status.head, None));
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_in_which_a_read_model_rests_and_is_needed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_store(dir.path()).await;
+    let (projectors, models) = start(&store, dir.path());
+    let mut shop = busy_shop(300);
+    // Pages and pages that hold nothing but stock: all but its own read model rest meanwhile.
+    let skus: Vec<_> = (0..40).map(|number| format!("steady-{number}")).collect();
+    shop.product("steady", &skus);
+    for sku in skus.iter().cycle().take(20_000) {
+        shop.receive(sku, 1);
+    }
+    for at in 0..300 {
+        shop.step(common::Step { kind: (at % 24) as u8, a: at * 3, b: at * 11 });
+    }
+    append_fast(&store, &shop.log).await;
+    all_posted(&projectors, &store).await;
+    projectors.stop().await;
+
+    let mut live = Vec::new();
+    for schema in SCHEMAS {
+        live.push(dump(&models, schema).await);
+    }
+    rebuild(&store, &models, &SCHEMAS.map(|schema| schema.name)).await;
+    for (schema, live) in SCHEMAS.into_iter().zip(live) {
+        assert_eq!(dump(&models, schema).await, live, "{}", schema.name);
+        let snapshot = models.reader(schema).snapshot().await.unwrap();
+        let (position, id) = snapshot.checkpoint().last.unwrap();
+        assert_eq!(position, store.head().await.unwrap(), "{}", schema.name);
+        assert_eq!(store.event_at(position).await.unwrap().unwrap().id, id);
     }
 }
 

@@ -189,8 +189,19 @@ impl Writer {
         }
     }
 
-    /// Ends a generation begun by [`ReadModels::build`]: makes its secondary indexes, syncs it and
-    /// puts it in the place of the one before.
+    /// Makes the secondary indexes of a generation begun by [`ReadModels::build`], if it has none
+    /// yet: best when most rows are in it, and when there is time for it.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`]
+    pub async fn index(&mut self) -> Result<(), ReadModelError> {
+        match self {
+            Self::Sqlite(writer) => writer.index(),
+        }
+    }
+
+    /// Ends a generation begun by [`ReadModels::build`]: makes its secondary indexes if it has none
+    /// yet, syncs it and puts it in the place of the one before.
     ///
     /// # Errors
     /// [`ReadModelError::Unavailable`]; the generation before is still in its place.

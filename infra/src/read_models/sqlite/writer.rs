@@ -27,6 +27,8 @@ pub struct SqliteWriter {
     statements: HashMap<&'static str, Statements>,
     /// Set while a generation is being built: its path without the suffix.
     building: Option<PathBuf>,
+    /// Whether what is being built has its secondary indexes.
+    indexed: bool,
 }
 
 /// The statements of one table, by [`ROWS`].
@@ -84,7 +86,7 @@ impl SqliteWriter {
         let fail = |error: rusqlite::Error| failed(schema, &error);
         crate::sqlite::keep_plans(&connection).map_err(fail)?;
         let statements = schema.tables.iter().map(|table| (table.name, Statements::of(table)));
-        Ok(Self { schema, connection, statements: statements.collect(), building })
+        Ok(Self { schema, connection, statements: statements.collect(), building, indexed: false })
     }
 
     /// The settings of a read model that is read while it is written.
@@ -142,13 +144,21 @@ impl SqliteWriter {
         transaction.commit().map_err(fail)
     }
 
+    pub(in super::super) fn index(&mut self) -> Result<(), ReadModelError> {
+        if self.building.is_some() && !self.indexed {
+            for index in sql::create_indexes(self.schema) {
+                self.connection.execute(&index, []).map_err(|e| failed(self.schema, &e))?;
+            }
+            self.indexed = true;
+        }
+        Ok(())
+    }
+
     pub(in super::super) fn install(&mut self) -> Result<(), ReadModelError> {
+        self.index()?;
         let Some(stem) = self.building.take() else { return Ok(()) };
         let schema = self.schema;
         let fail = |error: rusqlite::Error| failed(schema, &error);
-        for index in sql::create_indexes(schema) {
-            self.connection.execute(&index, []).map_err(fail)?;
-        }
         let (building, installed) =
             (stem.with_extension("building"), stem.with_extension("sqlite"));
         let io = |error: std::io::Error| unavailable_io(&building, &error);
