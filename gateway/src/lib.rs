@@ -27,6 +27,7 @@ mod read_all;
 mod read_stream;
 mod route;
 mod server;
+mod store;
 mod subscribe_all;
 mod subscribe_stream;
 #[cfg(test)]
@@ -55,6 +56,8 @@ pub(crate) struct Gateway {
     pub(crate) instance: Uuid,
     /// What is known of streams' metadata.
     pub(crate) remembered: Remembered,
+    /// Large pages that may be read at once.
+    pub(crate) turns: Arc<Semaphore>,
     /// Calls that may be under way.
     pub(crate) calls: Arc<Semaphore>,
     /// Bytes of requests that may be held.

@@ -62,7 +62,7 @@ impl AllRead {
             most.events = most.events.min(usize::try_from(self.left).unwrap_or(usize::MAX));
         }
         let all = LogFilter::all();
-        let page = self.gateway.store.log_page(self.from, self.direction, &all, most).await?;
+        let page = self.gateway.log_page(self.from, self.direction, &all, most).await?;
         self.from = page.scanned_to;
         let mut told = Vec::with_capacity(page.events.len());
         for event in page.events {

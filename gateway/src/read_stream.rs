@@ -128,8 +128,8 @@ impl StreamRead {
         if from < window.first {
             return Ok(Page { events: Vec::new(), next: None });
         }
-        let store = &self.gateway.store;
-        let page = store.stream_page(&self.stream, Revision(from), self.direction, most).await?;
+        let gateway = &self.gateway;
+        let page = gateway.stream_page(&self.stream, Revision(from), self.direction, most).await?;
         let oldest = page.events.last().map_or(0, |event| event.revision.0);
         let more = !page.at_end && oldest > window.first;
         Ok(Page { events: visible(page, window), next: more.then(|| oldest - 1) })
@@ -156,7 +156,7 @@ pub(crate) async fn forwards(
     }
     // A few events are read without a change of thread.
     most.events = most.events.min(usize::try_from(window.last - from + 1).unwrap_or(usize::MAX));
-    let page = gateway.store.stream_page(stream, Revision(from), Direction::Forwards, most).await?;
+    let page = gateway.stream_page(stream, Revision(from), Direction::Forwards, most).await?;
     let newest = page.events.last().map_or(window.last, |event| event.revision.0);
     let more = !page.at_end && newest < window.last;
     Ok(Page { events: visible(page, window), next: more.then_some(newest + 1) })

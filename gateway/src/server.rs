@@ -13,7 +13,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{Access, Gateway, budget::Budget, metadata::Remembered, route::route};
+use crate::{Access, Gateway, budget::Budget, metadata::Remembered, route::route, store};
 
 /// What an HTTP/2 connection begins with (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -81,6 +81,7 @@ pub async fn serve(
         access: options.access,
         instance: Uuid::new_v4(),
         remembered: Remembered::default(),
+        turns: Arc::new(Semaphore::new(store::AT_ONCE)),
         calls: Arc::new(Semaphore::new(options.max_calls)),
         budget: Budget::new(options.max_request_bytes),
         stage: open,

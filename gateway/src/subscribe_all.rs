@@ -81,7 +81,7 @@ impl Subscription {
             Stage::CatchUp | Stage::Live => {}
         }
         let all = LogFilter::all();
-        let page = self.gateway.store.page_beyond(self.after, &all, PAGE).await?;
+        let page = self.gateway.page_beyond(self.after, &all, PAGE).await?;
         self.after = page.scanned_to;
         let told = self.tell(page);
         Ok(Some((told, self)))

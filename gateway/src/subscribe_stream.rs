@@ -93,7 +93,7 @@ impl Subscription {
 
     async fn follow(mut self, after: Position) -> Next<Self> {
         let category = LogFilter::categories([self.stream.category()]);
-        let page = self.gateway.store.page_beyond(after, &category, PAGE).await?;
+        let page = self.gateway.page_beyond(after, &category, PAGE).await?;
         self.stage = Stage::Live(page.scanned_to);
         let mut told = Vec::new();
         for event in page.events {

@@ -98,15 +98,23 @@ pub(crate) async fn load<A: Aggregate>(
         page = streams::page(store, stream, loaded.next()).await?;
     }
     loop {
+        // The next page comes while this one is folded.
+        let last = page.events.last().filter(|_| !page.at_end);
+        let ahead = last.map(|last| {
+            let (store, stream, from) = (store.clone(), stream.clone(), last.revision.next());
+            tokio::spawn(async move { streams::page(&store, &stream, from).await })
+        });
         for recorded in &page.events {
             let decoded =
                 recorded.decode().map_err(|error| unreadable(stream, recorded.revision, error))?;
             loaded.apply(decoded, recorded.revision, recorded.id);
         }
-        if page.at_end {
-            return Ok(loaded);
-        }
-        page = streams::page(store, stream, loaded.next()).await?;
+        page = match ahead {
+            Some(ahead) => {
+                ahead.await.map_err(|error| Failure::Unavailable(error.to_string()))??
+            }
+            None => return Ok(loaded),
+        };
     }
 }
 

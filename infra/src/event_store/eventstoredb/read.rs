@@ -15,14 +15,13 @@ use super::{
     connection::Node,
     trouble::{Trouble, call},
 };
-use crate::event_store::{Direction, Filter, LogPage, StreamPage};
+use crate::event_store::{Direction, Filter, LogPage, MAX_PAGE, StreamPage};
 
 /// A page ends when it holds this many bytes.
 const PAGE_BYTES: usize = 4 << 20;
-/// How many events a page looks at, whatever the filter leaves out. The server is given no filter:
-/// over a long stretch that it leaves out it would be silent, and nobody could tell whether it
-/// still works.
-const MAX_SCAN: usize = 10_000;
+/// How many events a page of a filter looks at. The server is given no filter: over a long stretch
+/// that it leaves out it would be silent, and nobody could tell whether it still works.
+const MAX_SCAN: usize = MAX_PAGE;
 
 impl Node {
     /// A page of a stream.
@@ -55,7 +54,12 @@ impl Node {
                 Ok(None) | Err(Trouble::NotFound) => return Ok(page),
                 Err(trouble) => return Err(trouble),
             };
-            if page.events.len() == limit || bytes >= PAGE_BYTES {
+            if page.events.len() == limit {
+                // What is asked for is taken to its end: a call that ends by itself costs least.
+                page.at_end = false;
+                continue;
+            }
+            if bytes >= PAGE_BYTES {
                 page.at_end = false;
                 return Ok(page);
             }
@@ -99,7 +103,11 @@ impl Node {
             if !beyond {
                 continue;
             }
-            if page.events.len() == limit || scanned == scan || bytes >= PAGE_BYTES {
+            if page.events.len() == limit || scanned == scan {
+                page.at_end = false;
+                continue;
+            }
+            if bytes >= PAGE_BYTES {
                 page.at_end = false;
                 return Ok(page);
             }
@@ -112,7 +120,7 @@ impl Node {
                 page.events.push(Logged { position, recorded: Arc::new(recorded) });
             }
         }
-        page.at_end = seen < ask;
+        page.at_end &= seen < ask;
         if page.at_end && direction == Direction::Backwards {
             page.scanned_to = Position::START;
         }

@@ -243,23 +243,35 @@ impl SqliteEventStore {
     }
 
     /// Waits until something lies beyond `after` and reads it. May be dropped while it waits.
-    ///
-    /// # Errors
-    /// [`ReadError`]
-    pub async fn page_beyond(
+    pub(super) async fn page_beyond(
         &self,
         after: Position,
         filter: &Filter,
         most: PageSize,
     ) -> Result<LogPage, ReadError> {
-        let Some(Writing { recent, .. }) = &self.0.writing else {
-            return self.look_beyond(after, filter, most).await;
-        };
-        recent.wait_beyond(after).await?;
-        match recent.page(after, filter, most) {
+        match self.recent_beyond(after, filter, most).await? {
             Some(page) => Ok(page),
             None => self.log_page(after, Direction::Forwards, filter, most).await,
         }
+    }
+
+    /// Waits until something lies beyond `after` and answers it as far as it is held in memory;
+    /// `None` where it is not. May be dropped while it waits.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn recent_beyond(
+        &self,
+        after: Position,
+        filter: &Filter,
+        most: PageSize,
+    ) -> Result<Option<LogPage>, ReadError> {
+        let Some(Writing { recent, .. }) = &self.0.writing else {
+            // Who only reads holds nothing, and is not told either.
+            return self.look_beyond(after, filter, most).await.map(Some);
+        };
+        recent.wait_beyond(after).await?;
+        Ok(recent.page(after, filter, most))
     }
 
     async fn look_beyond(
