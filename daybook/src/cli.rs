@@ -96,9 +96,12 @@ pub(crate) struct EngineFlags {
     /// data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) event_store: Option<String>,
-    /// The event feed: memory: [default: memory:]
+    /// The event feed: memory: or nats://HOST/NAME [default: memory:]
     #[arg(long, value_name = "URL")]
     pub(crate) bus: Option<String>,
+    /// Where the relay begins on a bus without messages: head or start [default: head]
+    #[arg(long, value_name = "PLACE")]
+    pub(crate) relay_from: Option<String>,
     /// The read models: sqlite:DIR [default: read-models in the data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) read_models: Option<String>,

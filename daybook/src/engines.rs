@@ -4,6 +4,7 @@ use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path};
 
 use anyhow::Context;
 use infra::{
+    bus::Bus,
     event_store::{EventStore, OpenError, SqliteOptions},
     keys::KeyStore,
     lock::{Lock, LockError},
@@ -11,10 +12,11 @@ use infra::{
     search::{SearchError, SearchIndex},
 };
 use projections::{ProjectionState, ProjectionStatus, Projectors, Rebuild, search::SearchSink};
+use uuid::Uuid;
 
 use crate::{
     failure::Failure,
-    settings::{EventStoreUrl, KeysUrl, ReadModelsUrl, SearchUrl, Settings},
+    settings::{BusUrl, EventStoreUrl, KeysUrl, ReadModelsUrl, SearchUrl, Settings},
 };
 
 /// Makes the data directory, readable by its owner only, if there is none.
@@ -82,6 +84,30 @@ pub(crate) async fn event_store_to_read(settings: &Settings) -> Result<EventStor
 
 fn open_failure(error: OpenError) -> Failure {
     Failure::Failed(anyhow::Error::new(error))
+}
+
+/// The bus, if there is one. Its server may be away.
+pub(crate) async fn bus(settings: &Settings) -> Result<Option<Bus>, Failure> {
+    match &settings.bus {
+        BusUrl::Memory => Ok(None),
+        BusUrl::Nats(url) => {
+            let bus = Bus::connect(url).await;
+            Ok(Some(bus.context("the bus cannot be used")?))
+        }
+    }
+}
+
+/// A name for where the read models and the search index lie: who posts into the same ones shares
+/// consumers on the bus.
+pub(crate) fn place(settings: &Settings) -> String {
+    let data = settings.data.canonicalize().unwrap_or_else(|_| settings.data.clone());
+    // A directory is one only together with its machine.
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let local = match &settings.read_models {
+        ReadModelsUrl::Sqlite(_) => format!("{machine} {}", data.display()),
+    };
+    let place = format!("{local} {:?} {:?}", settings.read_models, settings.search);
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, place.as_bytes()).simple().to_string()[..12].to_owned()
 }
 
 /// Where the read models lie.

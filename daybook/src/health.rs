@@ -8,7 +8,10 @@ use std::{
 
 use commands::Commands;
 use event_schemas::Timestamp;
-use infra::event_store::EventStore;
+use infra::{
+    bus::{RelayState, RelayStatus},
+    event_store::EventStore,
+};
 use projections::{ProjectionState, Projectors};
 use query_api::{Check, Health, HealthStatus};
 use tokio::sync::watch;
@@ -24,6 +27,8 @@ pub(crate) struct Watched {
     pub(crate) commands: Commands,
     /// Whether this process has the command role.
     pub(crate) takes_orders: bool,
+    /// Where this process has a relay.
+    pub(crate) relay: Option<watch::Receiver<RelayStatus>>,
     since: Mutex<HashMap<String, (HealthStatus, Timestamp)>>,
 }
 
@@ -34,8 +39,10 @@ impl Watched {
         draining: watch::Receiver<bool>,
         commands: Commands,
         takes_orders: bool,
+        relay: Option<watch::Receiver<RelayStatus>>,
     ) -> Self {
-        Self { store, projectors, draining, commands, takes_orders, since: Mutex::default() }
+        let since = Mutex::default();
+        Self { store, projectors, draining, commands, takes_orders, relay, since }
     }
 
     /// Looks at everything. A projection that has stopped leaves the process degraded: what was
@@ -75,6 +82,16 @@ impl Watched {
                 Some(_) => HealthStatus::Degraded,
             };
             checks.push(self.check(name, status, stopped));
+        }
+        if let Some(relay) = &self.relay {
+            let RelayStatus { state, error, .. } = relay.borrow().clone();
+            // Projectors read the event store meanwhile.
+            let status = match state {
+                RelayState::Waiting => HealthStatus::Degraded,
+                RelayState::Working | RelayState::StandingBy => HealthStatus::Healthy,
+            };
+            let standing_by = (state == RelayState::StandingBy).then(|| "standing by".to_owned());
+            checks.push(self.check("relay", status, error.or(standing_by)));
         }
         let worst = checks.iter().map(|check| check.status).max();
         let status = match *self.draining.borrow() {

@@ -24,6 +24,7 @@ pub(crate) fn router(settings: &Settings, shop: &Shop) -> Result<Router, Failure
         shop.draining.subscribe(),
         shop.commands.clone(),
         settings.roles.command,
+        shop.relay.as_ref().map(|(status, _)| status.clone()),
     ));
     let state = QueryState::new(QueryParts {
         store: shop.store.clone(),

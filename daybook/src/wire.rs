@@ -1,6 +1,7 @@
 //! The one place where all is wired.
 
 use std::{
+    convert::Infallible,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -9,16 +10,20 @@ use anyhow::Context;
 use commands::{Commands, Posted, Processes};
 use event_schemas::Position;
 use infra::{
-    event_store::EventStore, keys::KeyStore, lock::Lock, read_models::ReadModels,
+    bus::{Relay, RelayStatus},
+    event_store::EventStore,
+    keys::KeyStore,
+    lock::Lock,
+    read_models::ReadModels,
     search::SearchIndex,
 };
 use projections::Projectors;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     engines::{self, Opened},
     failure::Failure,
-    settings::{BusUrl, EventStoreUrl, Settings},
+    settings::{EventStoreUrl, Settings},
 };
 
 /// How long a start may take until commands can be answered.
@@ -39,6 +44,8 @@ pub(crate) struct Shop {
     pub(crate) projectors: Arc<Projectors>,
     /// Whether the end has begun.
     pub(crate) draining: watch::Sender<bool>,
+    /// How the relay is doing, where this process has one, and its task.
+    pub(crate) relay: Option<(watch::Receiver<RelayStatus>, JoinHandle<Infallible>)>,
     processes: Processes,
     /// Let go of last.
     lock: Option<Lock>,
@@ -69,9 +76,15 @@ impl Shop {
         let keys = engines::keys(settings, &store).await?;
         let read_models = engines::read_models(settings);
         let search = engines::search(settings).await?;
-        // With the embedded feed, projectors follow the event store itself.
-        let BusUrl::Memory = settings.bus;
+        let bus = engines::bus(settings).await?;
+        let relay = bus.clone().filter(|_| settings.roles.relay).map(|bus| {
+            let relay = Relay::new(store.clone(), bus, settings.relay_from);
+            (relay.status(), tokio::spawn(relay.run()))
+        });
         let mut projectors = Projectors::new(store.clone());
+        if let Some(bus) = bus {
+            projectors = projectors.on(bus, engines::place(settings));
+        }
         if settings.roles.projector {
             projectors.start_sql(&read_models).context("a projector cannot be started")?;
             engines::start_search(&mut projectors, &search, &store)?;
@@ -99,6 +112,7 @@ impl Shop {
             commands,
             projectors,
             draining,
+            relay,
             processes,
             lock,
         })
@@ -120,10 +134,24 @@ impl Shop {
             tracing::info!(%failure, "read models are posted further at the next start");
         }
         let Self {
-            store, keys, read_models, search, commands, projectors, processes, lock, ..
+            store,
+            keys,
+            read_models,
+            search,
+            commands,
+            projectors,
+            relay,
+            processes,
+            lock,
+            ..
         } = self;
         processes.stop().await;
         drop((commands, keys));
+        if let Some((_, task)) = relay {
+            // What it has not brought onto the bus yet, it does at the next start.
+            task.abort();
+            let _ = task.await;
+        }
         projectors.stop().await;
         drop((projectors, read_models));
         let search = search.close().await.context("the search index was not closed cleanly");

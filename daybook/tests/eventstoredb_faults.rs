@@ -191,9 +191,7 @@ fn over_a_bad_line_nothing_is_lost_or_doubled() {
     let line = toxiproxy.line_to(port(&store.esdb()));
     let shop = shop(dir.path(), &format!("esdb://{}?tls=false", line.listen));
     let (orders, stop) = (Orders::default(), AtomicBool::new(false));
-    let toxic = |kind: &str, stream: &str, attributes: Value| {
-        json!({ "name": kind, "type": kind, "stream": stream, "attributes": attributes })
-    };
+    let toxic = |kind: &str, stream: &str, attributes: Value| json!({ "name": kind, "type": kind, "stream": stream, "attributes": attributes });
     thread::scope(|scope| {
         scope.spawn(|| place(&shop, &orders, &stop));
         for round in 0..3 {

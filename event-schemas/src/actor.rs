@@ -40,6 +40,30 @@ pub enum Proof {
     Key,
 }
 
+impl ActorKind {
+    /// Its name, as it stands in the metadata.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Service => "service",
+            Self::System => "system",
+            Self::Import => "import",
+        }
+    }
+}
+
+impl Proof {
+    /// Its name, as it stands in the metadata.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Header => "header",
+            Self::Token => "token",
+            Self::Key => "key",
+        }
+    }
+}
+
 impl Actor {
     /// One of Daybook's own processes, by its name.
     pub fn system(process: &str) -> Self {

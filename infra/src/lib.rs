@@ -1,5 +1,6 @@
 //! Adapters to the world, one file or folder a technology. No business noun stands here.
 
+pub mod bus;
 pub mod event_store;
 pub mod http;
 pub mod keys;

@@ -6,6 +6,7 @@
 
 mod counts;
 mod dump;
+mod feed;
 pub mod orders;
 pub mod products;
 mod projection;
@@ -22,6 +23,7 @@ pub mod stock;
 pub mod users;
 
 pub use dump::dump;
+pub use feed::Source;
 pub use projection::{FoldError, Projection};
 pub use projectors::{NotPosted, Projectors};
 pub use rebuild::{Progress, Rebuild, Rebuilt};

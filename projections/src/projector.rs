@@ -1,8 +1,9 @@
 use std::{convert::Infallible, time::Duration};
 
-use event_schemas::{Logged, Position};
+use event_schemas::Position;
 use infra::{
-    event_store::{EventStore, Filter, ReadError, Subscription},
+    bus::Bus,
+    event_store::{EventStore, ReadError},
     read_models::Checkpoint,
 };
 use tokio::{
@@ -10,10 +11,12 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::{Batch, Entry, Poison, ProjectionState, Sink, SinkError, status};
+use crate::{
+    Batch, Entry, Poison, ProjectionState, Sink, SinkError, Source,
+    feed::{Feed, Taken},
+    status,
+};
 
-/// The most events in one batch.
-const MAX_BATCH: usize = 8_000;
 /// How long a projector that is told nothing but "not now" waits, first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
@@ -23,11 +26,14 @@ pub(crate) struct Posted {
     pub(crate) position: Position,
     pub(crate) state: ProjectionState,
     pub(crate) error: Option<String>,
+    pub(crate) source: Source,
 }
 
 /// The loop that posts one projection.
 pub(crate) struct Projector<S> {
     pub(crate) store: EventStore,
+    /// The bus, and this projector's durable consumer on it; without one the store is followed.
+    pub(crate) bus: Option<(Bus, String)>,
     pub(crate) sink: S,
     pub(crate) posted: watch::Sender<Posted>,
     pub(crate) stop: watch::Receiver<bool>,
@@ -114,12 +120,12 @@ impl<S: Sink> Projector<S> {
                 posted.error = None;
             }
         });
-        let mut subscription = self.store.subscribe(checkpoint.position, Filter::default());
+        let mut feed = Feed::new(&self.store, self.bus.clone(), checkpoint.position);
         loop {
-            let taken = tokio::select! {
+            let (taken, source) = tokio::select! {
                 biased;
                 () = asked(&mut self.stop) => return Err(End::Asked),
-                taken = take(&mut subscription) => taken?,
+                taken = feed.take(checkpoint.position) => taken?,
             };
             let begun = Instant::now();
             let state = match self.posted.borrow().state {
@@ -128,7 +134,8 @@ impl<S: Sink> Projector<S> {
                 _ => ProjectionState::CatchingUp,
             };
             checkpoint = self.apply(checkpoint, &taken).await?;
-            self.tell(checkpoint.position, state);
+            self.tell(checkpoint.position, state, source);
+            feed.posted().await;
             tokio::select! {
                 biased;
                 () = asked(&mut self.stop) => return Err(End::Asked),
@@ -167,30 +174,10 @@ impl<S: Sink> Projector<S> {
         Ok(())
     }
 
-    fn tell(&self, position: Position, state: ProjectionState) {
-        self.posted.send_modify(|posted| *posted = Posted { position, state, error: None });
+    fn tell(&self, position: Position, state: ProjectionState, source: Source) {
+        let error = None;
+        self.posted.send_modify(|posted| *posted = Posted { position, state, error, source });
     }
-}
-
-/// What is posted together: pages of the log, one after the other.
-#[derive(Debug)]
-pub(crate) struct Taken {
-    pub(crate) events: Vec<Logged>,
-    pub(crate) scanned_to: Position,
-    pub(crate) at_end: bool,
-}
-
-/// Waits for something to come, and takes what is there.
-async fn take(subscription: &mut Subscription) -> Result<Taken, ReadError> {
-    let page = subscription.next().await?;
-    let mut taken = Taken { events: page.events, scanned_to: page.scanned_to, at_end: page.at_end };
-    while !taken.at_end && taken.events.len() < MAX_BATCH {
-        let page = subscription.next().await?;
-        taken.events.extend(page.events);
-        taken.scanned_to = page.scanned_to;
-        taken.at_end = page.at_end;
-    }
-    Ok(taken)
 }
 
 /// The least time from one batch to the next. A batch has a price of its own: under load it pays

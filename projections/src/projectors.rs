@@ -7,6 +7,7 @@ use std::{
 
 use event_schemas::Position;
 use infra::{
+    bus::Bus,
     event_store::{EventStore, ReadError},
     read_models::ReadModels,
 };
@@ -14,7 +15,7 @@ use thiserror::Error;
 use tokio::{runtime::Handle, sync::watch, time::timeout};
 
 use crate::{
-    Projection, ProjectionState, ProjectionStatus, Sink, SqlSink,
+    Projection, ProjectionState, ProjectionStatus, Sink, Source, SqlSink,
     orders::Orders,
     products::Products,
     projector::{Posted, Projector},
@@ -28,6 +29,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Projectors {
     store: EventStore,
+    /// The bus, and what tells this process's consumers on it from those of other read models.
+    bus: Option<(Bus, String)>,
     running: Vec<Running>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stop: watch::Sender<bool>,
@@ -66,10 +69,16 @@ pub enum NotPosted {
 }
 
 impl Projectors {
-    /// None yet.
+    /// None yet. They follow the event store itself.
     pub fn new(store: EventStore) -> Self {
         let (running, threads) = (Vec::new(), Mutex::default());
-        Self { store, running, threads, stop: watch::Sender::new(false) }
+        Self { store, bus: None, running, threads, stop: watch::Sender::new(false) }
+    }
+
+    /// The same, fed by the bus. `place` is a name for where the read models lie: who posts into
+    /// the same ones shares their consumers, others have their own.
+    pub fn on(self, bus: Bus, place: String) -> Self {
+        Self { bus: Some((bus, place)), ..self }
     }
 
     /// Starts the projector of a sink. Called within a tokio runtime.
@@ -78,11 +87,16 @@ impl Projectors {
     /// If the system gives no thread.
     pub fn start(&mut self, sink: impl Sink) -> std::io::Result<()> {
         let name = sink.name();
-        let begun =
-            Posted { position: Position::START, state: ProjectionState::CatchingUp, error: None };
+        let begun = Posted {
+            position: Position::START,
+            state: ProjectionState::CatchingUp,
+            error: None,
+            source: Source::Store,
+        };
         let (told, posted) = watch::channel(begun);
         let projector = Projector {
             store: self.store.clone(),
+            bus: self.bus.clone().map(|(bus, place)| (bus, format!("{name}-{place}"))),
             sink,
             posted: told.clone(),
             stop: self.stop.subscribe(),
@@ -125,9 +139,9 @@ impl Projectors {
     pub async fn status(&self) -> Result<Vec<ProjectionStatus>, ReadError> {
         let mut found = Vec::with_capacity(self.running.len());
         for running in &self.running {
-            let Posted { position, state, error } = running.posted.borrow().clone();
+            let Posted { position, state, error, source } = running.posted.borrow().clone();
             let status = ProjectionStatus::of(&self.store, running.name, position, state, error);
-            found.push(status.await?);
+            found.push(ProjectionStatus { source: Some(source), ..status.await? });
         }
         Ok(found)
     }
@@ -149,7 +163,7 @@ impl Projectors {
                 || matches!(posted.state, ProjectionState::Stopped | ProjectionState::Diverged)
         });
         let in_time = timeout(patience, settled).await.is_ok();
-        let Posted { position: reached, state, error } = posted.borrow().clone();
+        let Posted { position: reached, state, error, .. } = posted.borrow().clone();
         let error = error.unwrap_or_default();
         match state {
             ProjectionState::Diverged => Err(NotPosted::Diverged { error }),

@@ -13,13 +13,8 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    Projection, Sink, SinkError, SqlSink,
-    orders::Orders,
-    products::Products,
-    projector::{Taken, batch},
-    sales::Sales,
-    stock::Stock,
-    users::Users,
+    Projection, Sink, SinkError, SqlSink, feed::Taken, orders::Orders, products::Products,
+    projector::batch, sales::Sales, stock::Stock, users::Users,
 };
 
 /// Pages read ahead of the slowest sink.

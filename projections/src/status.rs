@@ -7,7 +7,7 @@ use infra::{
 };
 use serde::Serialize;
 
-use crate::projector::divergence;
+use crate::{Source, projector::divergence};
 
 /// How a projection is doing, as `GET /v1/projections` and `daybook status` say it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,6 +24,9 @@ pub struct ProjectionStatus {
     pub lag: Lag,
     /// What keeps it from going on, or what it is trying again after.
     pub error: Option<String>,
+    /// Where its events come from, seen from within the process that posts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// What a projection does.
@@ -73,7 +76,7 @@ impl ProjectionStatus {
                 seconds: oldest_beyond(store, position).await?.map(age),
             }
         };
-        Ok(Self { name, position, head, state, lag, error })
+        Ok(Self { name, position, head, state, lag, error, source: None })
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use infra::event_store::{EventStoreDbUrl, InvalidUrl};
+use infra::{
+    bus::InvalidBusUrl,
+    event_store::{EventStoreDbUrl, InvalidUrl},
+};
 use thiserror::Error;
 
 /// Where the events lie.
@@ -15,10 +18,12 @@ pub(crate) enum EventStoreUrl {
 }
 
 /// How events reach the projectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BusUrl {
     /// In process, straight from the event store.
     Memory,
+    /// NATS JetStream.
+    Nats(infra::bus::BusUrl),
 }
 
 /// Where the read models lie.
@@ -72,10 +77,15 @@ impl EventStoreUrl {
 
 impl BusUrl {
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
-        const INSTEAD: &str = "memory:";
+        const INSTEAD: &str = "memory: or nats://HOST/NAME";
         match (url, scheme(url)) {
             ("memory:", _) => Ok(Self::Memory),
-            (_, Some("nats" | "tls")) => Err(later(url, "NATS", INSTEAD)),
+            (_, Some("nats" | "tls")) => {
+                url.parse().map(Self::Nats).map_err(|error: InvalidBusUrl| InvalidEngine::Wrong {
+                    url: masked(url),
+                    reason: error.to_string(),
+                })
+            }
             _ => Err(InvalidEngine::Unknown { url: masked(url), instead: INSTEAD }),
         }
     }
@@ -199,6 +209,9 @@ mod tests {
             );
         }
         assert_eq!(BusUrl::parse("memory:"), Ok(BusUrl::Memory));
+        for url in ["nats://h/shop", "nats://me:secret@h:4222,i/shop", "tls://h"] {
+            assert!(matches!(BusUrl::parse(url), Ok(BusUrl::Nats(_))), "{url}");
+        }
         assert_eq!(SearchUrl::parse("x/search"), Ok(SearchUrl::Tantivy("x/search".into())));
     }
 
@@ -209,8 +222,9 @@ mod tests {
             said(EventStoreUrl::parse("esdb://a:hunter2@h:2113?tls=maybe").map(drop));
         assert!(said_of_wrong.contains("esdb://a:***@h:2113?tls=maybe: "), "{said_of_wrong}");
         assert!(!said_of_wrong.contains("hunter2"), "{said_of_wrong}");
+        let said_of_wrong = said(BusUrl::parse("nats://a:hunter2@h/x.y").map(drop));
+        assert!(said_of_wrong.contains("nats://a:***@h/x.y: "), "{said_of_wrong}");
         for said in [
-            said(BusUrl::parse("nats://h/shop").map(drop)),
             said(ReadModelsUrl::parse("mysql://u:p@h/db").map(drop)),
             said(KeysUrl::parse("mysql://u:p@h/db").map(drop)),
             said(SearchUrl::parse("https://h/shop").map(drop)),

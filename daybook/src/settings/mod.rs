@@ -12,6 +12,7 @@ use std::{
 
 use event_schemas::Currency;
 use gateway::Access;
+use infra::bus::RelayFrom;
 
 pub(crate) use engines::{BusUrl, EventStoreUrl, KeysUrl, ReadModelsUrl, SearchUrl};
 pub(crate) use sources::{NAMES, Origin, Sources};
@@ -72,6 +73,8 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     pub(crate) event_store: EventStoreUrl,
     pub(crate) bus: BusUrl,
+    /// Where the relay begins on a bus without messages.
+    pub(crate) relay_from: RelayFrom,
     pub(crate) read_models: ReadModelsUrl,
     pub(crate) search: SearchUrl,
     pub(crate) keys: KeysUrl,
@@ -103,6 +106,7 @@ impl Flags {
             ("data", flags.data.as_ref()),
             ("event-store", flags.event_store.as_ref()),
             ("bus", flags.bus.as_ref()),
+            ("relay-from", flags.relay_from.as_ref()),
             ("read-models", flags.read_models.as_ref()),
             ("search", flags.search.as_ref()),
             ("keys", flags.keys.as_ref()),
@@ -149,6 +153,7 @@ fn default(name: &str, data: &Path) -> String {
         "data" => "./daybook-data".to_owned(),
         "event-store" => engines::sqlite_url(&data.join("events.sqlite")),
         "bus" => "memory:".to_owned(),
+        "relay-from" => "head".to_owned(),
         "read-models" => engines::sqlite_url(&data.join("read-models")),
         "search" => data.join("search").display().to_string(),
         "keys" => engines::sqlite_url(&data.join("keys.sqlite")),
@@ -211,6 +216,7 @@ impl Settings {
             eventstore_access: checked(sources, &data, "eventstore-access", str::parse)?,
             event_store: checked(sources, &data, "event-store", EventStoreUrl::parse)?,
             bus: checked(sources, &data, "bus", BusUrl::parse)?,
+            relay_from: checked(sources, &data, "relay-from", parse_relay_from)?,
             read_models: checked(sources, &data, "read-models", ReadModelsUrl::parse)?,
             search: checked(sources, &data, "search", SearchUrl::parse)?,
             keys: checked(sources, &data, "keys", KeysUrl::parse)?,
@@ -304,6 +310,14 @@ fn parse_host(text: &str) -> Result<Option<String>, String> {
             Ok(Some(text.to_ascii_lowercase()))
         }
         _ => Err(format!("{text:?} is no host name; it stands alone, without scheme and port")),
+    }
+}
+
+fn parse_relay_from(text: &str) -> Result<RelayFrom, String> {
+    match text {
+        "head" => Ok(RelayFrom::Head),
+        "start" => Ok(RelayFrom::Start),
+        _ => Err(format!("{text:?} is neither head nor start")),
     }
 }
 
