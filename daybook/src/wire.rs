@@ -67,7 +67,7 @@ impl Shop {
     async fn start(settings: &Settings, opened: Opened) -> Result<Self, Failure> {
         let Opened { store, lock } = opened;
         let keys = engines::keys(settings, &store).await?;
-        let read_models = engines::read_models(settings);
+        let read_models = engines::read_models(settings).await?;
         let search = engines::search(settings).await?;
         // With the embedded feed, projectors follow the event store itself.
         let BusUrl::Memory = settings.bus;

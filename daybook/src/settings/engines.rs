@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use infra::event_store::{EventStoreDbUrl, InvalidUrl};
+use infra::{
+    event_store::{EventStoreDbUrl, InvalidUrl},
+    mysql::MysqlUrl,
+};
 use thiserror::Error;
 
 /// Where the events lie.
@@ -26,6 +29,8 @@ pub(crate) enum BusUrl {
 pub(crate) enum ReadModelsUrl {
     /// A directory of SQLite files.
     Sqlite(PathBuf),
+    /// A database of MySQL or MariaDB.
+    Mysql(MysqlUrl),
 }
 
 /// Where the search index lies.
@@ -40,6 +45,8 @@ pub(crate) enum SearchUrl {
 pub(crate) enum KeysUrl {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A database of MySQL or MariaDB, of its own.
+    Mysql(MysqlUrl),
 }
 
 /// Why an engine's URL is refused. The URL is shown with its secrets masked.
@@ -83,9 +90,9 @@ impl BusUrl {
 
 impl ReadModelsUrl {
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
-        const INSTEAD: &str = "sqlite:DIR";
+        const INSTEAD: &str = "sqlite:DIR or mysql://USER:PASSWORD@HOST/DATABASE";
         match scheme(url) {
-            Some("mysql" | "mariadb") => Err(later(url, "MySQL", INSTEAD)),
+            Some("mysql" | "mariadb") => mysql(url).map(Self::Mysql),
             _ => sqlite(url, INSTEAD).map(Self::Sqlite),
         }
     }
@@ -109,12 +116,22 @@ impl SearchUrl {
 
 impl KeysUrl {
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
-        const INSTEAD: &str = "sqlite:FILE";
+        const INSTEAD: &str = "sqlite:FILE or mysql://USER:PASSWORD@HOST/DATABASE";
         match scheme(url) {
-            Some("mysql" | "mariadb") => Err(later(url, "MySQL", INSTEAD)),
+            Some("mysql" | "mariadb") => mysql(url).map(Self::Mysql),
             _ => sqlite(url, INSTEAD).map(Self::Sqlite),
         }
     }
+}
+
+/// A copy of the read models' database, if there is one.
+pub(crate) fn parse_replica(url: &str) -> Result<Option<MysqlUrl>, InvalidEngine> {
+    (!url.is_empty()).then(|| mysql(url)).transpose()
+}
+
+fn mysql(url: &str) -> Result<MysqlUrl, InvalidEngine> {
+    let parsed = url.parse::<MysqlUrl>();
+    parsed.map_err(|error| InvalidEngine::Wrong { url: masked(url), reason: error.to_string() })
 }
 
 /// The URL of a SQLite file or directory at this path.
@@ -199,6 +216,11 @@ mod tests {
             );
         }
         assert_eq!(BusUrl::parse("memory:"), Ok(BusUrl::Memory));
+        for url in ["mysql://u:p@h/db", "mariadb://u@h:1/db?ssl-mode=REQUIRED"] {
+            assert!(matches!(ReadModelsUrl::parse(url), Ok(ReadModelsUrl::Mysql(_))), "{url}");
+            assert!(matches!(KeysUrl::parse(url), Ok(KeysUrl::Mysql(_))), "{url}");
+        }
+        assert_eq!(parse_replica(""), Ok(None));
         assert_eq!(SearchUrl::parse("x/search"), Ok(SearchUrl::Tantivy("x/search".into())));
     }
 
@@ -211,8 +233,6 @@ mod tests {
         assert!(!said_of_wrong.contains("hunter2"), "{said_of_wrong}");
         for said in [
             said(BusUrl::parse("nats://h/shop").map(drop)),
-            said(ReadModelsUrl::parse("mysql://u:p@h/db").map(drop)),
-            said(KeysUrl::parse("mysql://u:p@h/db").map(drop)),
             said(SearchUrl::parse("https://h/shop").map(drop)),
         ] {
             assert!(said.contains("not in this version"), "{said}");
@@ -226,6 +246,13 @@ mod tests {
             said(SearchUrl::parse("").map(drop)),
         ] {
             assert!(said.contains("none of the engines"), "{said}");
+        }
+        for said in [
+            said(ReadModelsUrl::parse("mysql://u:hunter2@h").map(drop)),
+            said(KeysUrl::parse("mysql://u:hunter2@h/").map(drop)),
+            said(parse_replica("mariadb://u:hunter2@h").map(drop)),
+        ] {
+            assert!(said.contains("names no database") && !said.contains("hunter2"), "{said}");
         }
         for url in ["sqlite:", "sqlite://host/x"] {
             assert!(said(KeysUrl::parse(url).map(drop)).contains("stands a path"));

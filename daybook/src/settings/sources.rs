@@ -22,6 +22,7 @@ pub(crate) const NAMES: [&str; 15] = [
     "event-store",
     "bus",
     "read-models",
+    "read-models-replica",
     "search",
     "keys",
     "currency",

@@ -5,7 +5,11 @@
 
 use std::{env, str::FromStr as _};
 
-use infra::{mysql::MysqlUrl, read_models::ReadModels};
+use infra::{
+    keys::{KeyStore, KeysError},
+    mysql::MysqlUrl,
+    read_models::ReadModels,
+};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, MySqlConnection};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -45,6 +49,13 @@ impl Place {
             }
         }
     }
+
+    pub async fn keys(&self) -> Result<KeyStore, KeysError> {
+        match self {
+            Self::Directory(dir) => KeyStore::open_sqlite(dir.path().join("keys.sqlite")).await,
+            Self::Database(database) => KeyStore::open_mysql(&database.url()).await,
+        }
+    }
 }
 
 impl Database {
@@ -63,6 +74,16 @@ impl Database {
     /// With the password.
     pub fn text(&self) -> String {
         format!("{}/{}", self.server, self.name)
+    }
+
+    /// Whether it is on the server that the variable names.
+    pub fn is(&self, variable: &str) -> bool {
+        env::var(variable).is_ok_and(|url| url.trim_end_matches('/') == self.server)
+    }
+
+    /// Removes it now.
+    pub async fn remove(&self) {
+        self.on_server(format!("DROP DATABASE IF EXISTS {}", self.name)).await;
     }
 
     /// The server's host and port.

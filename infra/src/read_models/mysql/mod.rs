@@ -19,6 +19,8 @@ use uuid::Uuid;
 use super::{Checkpoint, ReadModelError, Schema};
 use crate::mysql::{self, Migrated, MysqlUrl, answered};
 
+use reader::Replica;
+
 pub use reader::{MysqlReader, MysqlSnapshot};
 pub use writer::MysqlWriter;
 
@@ -27,12 +29,12 @@ pub use writer::MysqlWriter;
 pub struct MysqlReadModels {
     url: Arc<MysqlUrl>,
     pool: MySqlPool,
-    replica: Option<MySqlPool>,
+    replica: Option<Replica>,
 }
 
 impl MysqlReadModels {
     pub(super) fn new(url: MysqlUrl, replica: Option<&MysqlUrl>) -> Self {
-        let (pool, replica) = (mysql::pool(&url), replica.map(mysql::pool));
+        let (pool, replica) = (mysql::pool(&url), replica.map(Replica::new));
         Self { url: Arc::new(url), pool, replica }
     }
 

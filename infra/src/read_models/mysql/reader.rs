@@ -1,3 +1,8 @@
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
 use event_schemas::Position;
 use sqlx::{AssertSqlSafe, Executor as _, MySql, MySqlPool, pool::PoolConnection};
 
@@ -5,14 +10,25 @@ use super::{
     super::{Checkpoint, ReadModelError, Row, Schema, Value},
     failed, read_checkpoint, sql, values,
 };
-use crate::mysql::answered;
+use crate::mysql::{self, MysqlUrl, answered};
+
+/// How long a replica is passed by once it has failed.
+const PASSED_BY: Duration = Duration::from_secs(5);
 
 /// Reads one read model over shared connections.
 #[derive(Clone, Debug)]
 pub struct MysqlReader {
     pool: MySqlPool,
-    replica: Option<MySqlPool>,
+    replica: Option<Replica>,
     schema: &'static Schema,
+}
+
+/// A copy of the database, and when it failed last: while it is away, queries are not to wait for
+/// it.
+#[derive(Clone, Debug)]
+pub(super) struct Replica {
+    pool: MySqlPool,
+    failed: Arc<Mutex<Option<Instant>>>,
 }
 
 /// A connection with a read transaction open; the pool ends it when it gets it back.
@@ -27,7 +43,7 @@ pub struct MysqlSnapshot {
 impl MysqlReader {
     pub(super) fn new(
         pool: MySqlPool,
-        replica: Option<MySqlPool>,
+        replica: Option<Replica>,
         schema: &'static Schema,
     ) -> Self {
         Self { pool, replica, schema }
@@ -42,16 +58,30 @@ impl MysqlReader {
         &self,
         wanted: Position,
     ) -> Result<MysqlSnapshot, ReadModelError> {
-        if let Some(replica) = &self.replica {
-            match begin(replica, self.schema).await {
+        if let Some(replica) = self.replica.as_ref().filter(|replica| !replica.is_away()) {
+            match begin(&replica.pool, self.schema).await {
                 Ok(snapshot) if snapshot.checkpoint.position >= wanted => return Ok(snapshot),
                 Ok(_) => {}
-                Err(error) => {
-                    tracing::debug!(read_model = self.schema.name, %error, "the replica is passed by");
-                }
+                Err(error) => replica.failed(&error),
             }
         }
         self.snapshot().await
+    }
+}
+
+impl Replica {
+    pub(super) fn new(url: &MysqlUrl) -> Self {
+        Self { pool: mysql::pool(url), failed: Arc::default() }
+    }
+
+    fn is_away(&self) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_some_and(|since| since.elapsed() < PASSED_BY)
+    }
+
+    fn failed(&self, error: &ReadModelError) {
+        tracing::warn!(%error, "the read models' replica cannot be read; the primary is");
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }
 
