@@ -243,7 +243,9 @@ impl Settings {
                  their own, and a backup"
             )));
         }
-        if self.read_models_replica.is_some() && !matches!(self.read_models, ReadModelsUrl::Mysql(_)) {
+        if self.read_models_replica.is_some()
+            && !matches!(self.read_models, ReadModelsUrl::Mysql(_))
+        {
             return Err(Failure::usage(
                 "the setting read-models-replica names a copy, but read-models is no mysql: URL",
             ));

@@ -51,7 +51,9 @@ pub enum KeysError {
         reason: String,
     },
     /// The database is something else's, or a newer Daybook's.
-    #[error("{0} holds something else, or keys of a newer version of Daybook; name the key store's own database")]
+    #[error(
+        "{0} holds something else, or keys of a newer version of Daybook; name the key store's own database"
+    )]
     NotAKeyDatabase(String),
     /// The work was given up, as at the end of the process.
     #[error("the key store is shutting down")]

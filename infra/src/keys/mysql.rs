@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::MySqlPool;
 
@@ -10,6 +10,8 @@ use super::{
 };
 use crate::mysql::{self, Migrated, MysqlUrl, Step, answered};
 
+/// How long a connection is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Other numbers than those of the read models, so that neither is taken for the other.
 const STEPS: [Step; 2] = [
     Step {
@@ -63,7 +65,8 @@ impl MysqlKeyStore {
             Migrated::Done => {}
             Migrated::Foreign => return Err(KeysError::NotAKeyDatabase(url.to_string())),
         }
-        let flushing = sqlx::query_scalar("SELECT @@innodb_flush_log_at_trx_commit");
+        let flushing =
+            sqlx::query_scalar("SELECT CAST(@@innodb_flush_log_at_trx_commit AS SIGNED)");
         let flushing: i64 = answered(flushing.fetch_one(&mut connection)).await.map_err(fail)?;
         if flushing != 1 {
             tracing::warn!(
@@ -79,7 +82,7 @@ impl MysqlKeyStore {
         let reading = sqlx::query_scalar(READ_SECRET).fetch_one(&mut connection);
         let secret: Vec<u8> = answered(reading).await.map_err(fail)?;
         let secret = HashSecret::new(as_key(url, &secret)?);
-        let (url, pool) = (url.clone(), mysql::pool(url));
+        let (url, pool) = (url.clone(), mysql::pool(url, PATIENCE));
         Ok(Self(Arc::new(Shared { url, pool, secret, held: Held::default() })))
     }
 

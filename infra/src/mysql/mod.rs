@@ -14,7 +14,7 @@ use sqlx::{
 pub(crate) use migrate::{Migrated, Step, migrate};
 pub use url::{InvalidMysqlUrl, MysqlUrl};
 
-/// How long connecting may take, and waiting for a connection of the pool.
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a statement may take before the connection is given up: a server that went away
 /// without a word never answers.
@@ -40,12 +40,12 @@ pub(crate) async fn connect(url: &MysqlUrl) -> sqlx::Result<MySqlConnection> {
 }
 
 /// Connections that are shared; none is made before it is needed. Whatever transaction is open on
-/// one that is given back ends without effect.
-pub(crate) fn pool(url: &MysqlUrl) -> MySqlPool {
+/// one that is given back ends without effect. A connection is waited for as long as `patience`.
+pub(crate) fn pool(url: &MysqlUrl, patience: Duration) -> MySqlPool {
     let port = url.options().get_port();
     MySqlPoolOptions::new()
         .max_connections(CONNECTIONS)
-        .acquire_timeout(CONNECT)
+        .acquire_timeout(patience)
         .after_connect(move |connection, _| Box::pin(prepare(connection, port)))
         .after_release(|connection, _| {
             Box::pin(async {
@@ -64,9 +64,7 @@ async fn prepare(connection: &mut MySqlConnection, port: u16) -> sqlx::Result<()
 }
 
 /// The answer, if it comes in time. After an error of this kind the connection is of no more use.
-pub(crate) async fn answered<T>(
-    asking: impl Future<Output = sqlx::Result<T>>,
-) -> sqlx::Result<T> {
+pub(crate) async fn answered<T>(asking: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
     within(ANSWER, asking).await
 }
 

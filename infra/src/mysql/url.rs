@@ -48,7 +48,8 @@ impl FromStr for MysqlUrl {
         if let Some((name, _)) = unknown {
             return Err(invalid(format!("{name:?} is none of its parameters; ssl-mode is one")));
         }
-        let options = MySqlConnectOptions::from_url(&url).map_err(|error| invalid(error.to_string()))?;
+        let options =
+            MySqlConnectOptions::from_url(&url).map_err(|error| invalid(error.to_string()))?;
         let options = match url.host() {
             Some(Host::Ipv6(address)) => options.host(&address.to_string()),
             _ => options,

@@ -10,7 +10,7 @@ mod sql;
 mod values;
 mod writer;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use event_schemas::{Position, StoreId};
 use sqlx::{MySqlConnection, MySqlPool, Row as _, mysql::MySqlRow};
@@ -24,6 +24,9 @@ use reader::Replica;
 pub use reader::{MysqlReader, MysqlSnapshot};
 pub use writer::MysqlWriter;
 
+/// How long a query waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// A database of read models and, if there is one, a copy of it that queries are sent to.
 #[derive(Clone, Debug)]
 pub struct MysqlReadModels {
@@ -34,7 +37,7 @@ pub struct MysqlReadModels {
 
 impl MysqlReadModels {
     pub(super) fn new(url: MysqlUrl, replica: Option<&MysqlUrl>) -> Self {
-        let (pool, replica) = (mysql::pool(&url), replica.map(Replica::new));
+        let (pool, replica) = (mysql::pool(&url, PATIENCE), replica.map(Replica::new));
         Self { url: Arc::new(url), pool, replica }
     }
 

@@ -12,6 +12,8 @@ use super::{
 };
 use crate::mysql::{self, MysqlUrl, answered};
 
+/// How long a query waits for a connection to the replica: the primary has to have time, too.
+const REPLICA_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a replica is passed by once it has failed.
 const PASSED_BY: Duration = Duration::from_secs(5);
 
@@ -41,11 +43,7 @@ pub struct MysqlSnapshot {
 }
 
 impl MysqlReader {
-    pub(super) fn new(
-        pool: MySqlPool,
-        replica: Option<Replica>,
-        schema: &'static Schema,
-    ) -> Self {
+    pub(super) fn new(pool: MySqlPool, replica: Option<Replica>, schema: &'static Schema) -> Self {
         Self { pool, replica, schema }
     }
 
@@ -71,7 +69,7 @@ impl MysqlReader {
 
 impl Replica {
     pub(super) fn new(url: &MysqlUrl) -> Self {
-        Self { pool: mysql::pool(url), failed: Arc::default() }
+        Self { pool: mysql::pool(url, REPLICA_PATIENCE), failed: Arc::default() }
     }
 
     fn is_away(&self) -> bool {

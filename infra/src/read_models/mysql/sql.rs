@@ -128,7 +128,8 @@ pub(super) fn upsert(table: &Table, prefix: &str, rows: usize) -> String {
         repeated(&placeholders(table.columns.len()), rows),
     );
     // A row that is all key is there already, and stays as it is.
-    let changed = if table.other_columns().is_empty() { table.columns } else { table.other_columns() };
+    let changed =
+        if table.other_columns().is_empty() { table.columns } else { table.other_columns() };
     for (at, column) in changed.iter().enumerate() {
         let comma = if at == 0 { "" } else { ", " };
         let _ = write!(sql, "{comma}{0} = VALUES({0})", column.name);
@@ -153,7 +154,7 @@ fn of_keys(table: &Table, rows: usize) -> String {
 /// Texts in a key or an index have a length, the longest with which three of them fit into one.
 fn definition(table: &Table, column: &Column) -> String {
     let in_key = table.key_columns().iter().any(|key| key.name == column.name);
-    let indexed = in_key || table.indexes.iter().any(|index| index.columns.contains(&column.name));
+    let indexed = in_key || table.indexes.iter().any(|index| index.has(column));
     let kind = match column.kind {
         Kind::Integer => "BIGINT",
         Kind::Text if indexed => "VARCHAR(250)",

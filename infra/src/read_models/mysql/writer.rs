@@ -251,7 +251,6 @@ impl MysqlWriter {
     }
 }
 
-
 /// One transaction, the checkpoint first. Whatever fails before the end of it is rolled back.
 async fn commit(
     connection: &mut MySqlConnection,
@@ -342,7 +341,8 @@ fn parts<'a>(
     let mut rest = values;
     std::iter::from_fn(move || {
         let bytes = |rows: usize| rest[..rows * width].iter().map(values::size).sum::<usize>();
-        let fits = |&rows: &usize| rows * width <= rest.len() && (rows == 1 || bytes(rows) <= BYTES);
+        let fits =
+            |&rows: &usize| rows * width <= rest.len() && (rows == 1 || bytes(rows) <= BYTES);
         let at = ROWS.iter().position(fits)?;
         let (part, left) = rest.split_at(ROWS[at] * width);
         rest = left;
