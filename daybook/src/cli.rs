@@ -102,13 +102,18 @@ pub(crate) struct EngineFlags {
     /// Where the relay begins on a bus without messages: head or start [default: head]
     #[arg(long, value_name = "PLACE")]
     pub(crate) relay_from: Option<String>,
-    /// The read models: sqlite:DIR [default: read-models in the data directory]
+    /// The read models: sqlite:DIR or mysql://USER:PASSWORD@HOST/DATABASE [default: read-models in
+    /// the data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) read_models: Option<String>,
+    /// A read-only copy of the read models' database, for queries: mysql://USER:PASSWORD@HOST/DATABASE
+    #[arg(long, value_name = "URL")]
+    pub(crate) read_models_replica: Option<String>,
     /// The search index: DIR [default: search in the data directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) search: Option<String>,
-    /// The key store: sqlite:FILE [default: keys.sqlite in the data directory]
+    /// The key store: sqlite:FILE or mysql://USER:PASSWORD@HOST/DATABASE, a database of its own
+    /// [default: keys.sqlite in the data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) keys: Option<String>,
 }

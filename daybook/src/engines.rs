@@ -105,15 +105,30 @@ pub(crate) fn place(settings: &Settings) -> String {
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let local = match &settings.read_models {
         ReadModelsUrl::Sqlite(_) => format!("{machine} {}", data.display()),
+        ReadModelsUrl::Mysql(_) => String::new(),
     };
     let place = format!("{local} {:?} {:?}", settings.read_models, settings.search);
     Uuid::new_v5(&Uuid::NAMESPACE_URL, place.as_bytes()).simple().to_string()[..12].to_owned()
 }
 
-/// Where the read models lie.
-pub(crate) fn read_models(settings: &Settings) -> ReadModels {
-    let ReadModelsUrl::Sqlite(dir) = &settings.read_models;
-    ReadModels::sqlite(dir)
+/// Opens the place where the read models lie.
+pub(crate) async fn read_models(settings: &Settings) -> Result<ReadModels, Failure> {
+    let opened = match &settings.read_models {
+        ReadModelsUrl::Sqlite(dir) => Ok(ReadModels::sqlite(dir)),
+        ReadModelsUrl::Mysql(url) => {
+            ReadModels::open_mysql(url.clone(), settings.read_models_replica.as_ref()).await
+        }
+    };
+    Ok(opened.context("the read models cannot be opened")?)
+}
+
+/// The place where the read models lie, to be left as it is.
+pub(crate) async fn read_models_to_read(settings: &Settings) -> Result<ReadModels, Failure> {
+    let opened = match &settings.read_models {
+        ReadModelsUrl::Sqlite(dir) => Ok(ReadModels::sqlite(dir)),
+        ReadModelsUrl::Mysql(url) => ReadModels::read_mysql(url.clone()).await,
+    };
+    Ok(opened.context("the read models cannot be read")?)
 }
 
 /// Opens the search index for writing.
@@ -181,16 +196,20 @@ pub(crate) async fn search_status(
 /// [`Failure::Usage`] if it is another one: what was sealed could not be opened, and hashed names
 /// would not be found.
 pub(crate) async fn keys(settings: &Settings, store: &EventStore) -> Result<KeyStore, Failure> {
-    let KeysUrl::Sqlite(path) = &settings.keys;
     let wanted = store.key_fingerprint().await.context("the event store's keys are unknown")?;
-    if let Some(wanted) = &wanted
-        && !path.exists()
-    {
-        return Err(foreign(settings, wanted, &format!("{} does not exist", path.display())).await);
-    }
-    let keys = KeyStore::open_sqlite(path)
-        .await
-        .with_context(|| format!("the key store {} cannot be opened", path.display()))?;
+    let (keys, shown) = match &settings.keys {
+        KeysUrl::Sqlite(path) => {
+            let shown = path.display().to_string();
+            if let Some(wanted) = &wanted
+                && !path.exists()
+            {
+                return Err(foreign(settings, wanted, &format!("{shown} does not exist")).await);
+            }
+            (KeyStore::open_sqlite(path).await, shown)
+        }
+        KeysUrl::Mysql(url) => (KeyStore::open_mysql(url).await, url.to_string()),
+    };
+    let keys = keys.with_context(|| format!("the key store {shown} cannot be opened"))?;
     match wanted {
         None => store
             .set_key_fingerprint(keys.fingerprint())
@@ -198,7 +217,7 @@ pub(crate) async fn keys(settings: &Settings, store: &EventStore) -> Result<KeyS
             .context("the event store cannot note its key store")?,
         Some(wanted) if wanted == keys.fingerprint() => {}
         Some(wanted) => {
-            let found = format!("{} has {}", path.display(), keys.fingerprint());
+            let found = format!("{shown} has {}", keys.fingerprint());
             return Err(foreign(settings, &wanted, &found).await);
         }
     }

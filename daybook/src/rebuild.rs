@@ -42,7 +42,7 @@ async fn rebuild(
     names: &[&str],
     quiet: bool,
 ) -> Result<(), Failure> {
-    let models = engines::read_models(settings);
+    let models = engines::read_models(settings).await?;
     let mut rebuild = Rebuild::new(store.clone());
     let mut search = None;
     for name in names {

@@ -26,7 +26,7 @@ const COUNTS: [(&str, &infra::read_models::Schema); 6] = [
 /// Prints the store, the projections and the counts.
 pub(crate) async fn run(settings: &Settings, format: Format) -> Result<(), Failure> {
     let store = engines::event_store_to_read(settings).await?;
-    let models = engines::read_models(settings);
+    let models = engines::read_models_to_read(settings).await?;
     let head = store.head().await.context("the event store cannot be read")?;
     let events = store.event_count().await.context("the event store cannot be read")?;
     let engine = match &settings.event_store {

@@ -74,7 +74,7 @@ impl Shop {
     async fn start(settings: &Settings, opened: Opened) -> Result<Self, Failure> {
         let Opened { store, lock } = opened;
         let keys = engines::keys(settings, &store).await?;
-        let read_models = engines::read_models(settings);
+        let read_models = engines::read_models(settings).await?;
         let search = engines::search(settings).await?;
         let bus = engines::bus(settings).await?;
         let relay = bus.clone().filter(|_| settings.roles.relay).map(|bus| {

@@ -5,6 +5,7 @@ pub mod event_store;
 pub mod http;
 pub mod keys;
 pub mod lock;
+pub mod mysql;
 pub mod read_models;
 pub mod search;
 pub mod snapshots;

@@ -10,8 +10,21 @@ use std::{
 use event_schemas::StreamName;
 use futures::future::join_all;
 use infra::keys::{KeyStore, KeysError, associated_data};
+use servers::{Place, over_every_engine};
+use sqlx::Executor as _;
 use tempfile::TempDir;
 use uuid::Uuid;
+
+mod servers;
+
+over_every_engine!(
+    what_is_sealed_opens_and_is_never_the_same_twice,
+    it_opens_nowhere_else_and_unchanged_only,
+    a_destroyed_key_is_gone_for_ever,
+    hashes_depend_on_secret_purpose_and_data,
+    several_may_open_it_and_agree_on_every_key,
+    a_database_of_something_else_is_refused_and_left_alone,
+);
 
 const PLAIN: &[u8] = br#"{"name":"Ada","email":"ada@example.com"}"#;
 
@@ -24,9 +37,8 @@ fn file(folder: &Path) -> PathBuf {
     folder.join("keys.sqlite")
 }
 
-#[tokio::test]
-async fn what_is_sealed_opens_and_is_never_the_same_twice() {
-    let (keys, _folder) = make().await;
+async fn what_is_sealed_opens_and_is_never_the_same_twice(place: Place) {
+    let keys = place.keys().await.unwrap();
     let sealed = keys.seal("u1", b"here", PLAIN).await.unwrap();
     assert_ne!(sealed, keys.seal("u1", b"here", PLAIN).await.unwrap());
     assert_eq!(keys.unseal("u1", b"here", &sealed).await.unwrap().as_deref(), Some(PLAIN));
@@ -34,9 +46,8 @@ async fn what_is_sealed_opens_and_is_never_the_same_twice() {
     assert_eq!(keys.unseal("u1", b"", &empty).await.unwrap().as_deref(), Some(&b""[..]));
 }
 
-#[tokio::test]
-async fn it_opens_nowhere_else_and_unchanged_only() {
-    let (keys, _folder) = make().await;
+async fn it_opens_nowhere_else_and_unchanged_only(place: Place) {
+    let keys = place.keys().await.unwrap();
     let (stream, id) = (StreamName::new("user", "u1"), Uuid::new_v4());
     let here = associated_data(&stream, id);
     let sealed = keys.seal("u1", &here, PLAIN).await.unwrap();
@@ -58,15 +69,14 @@ async fn it_opens_nowhere_else_and_unchanged_only() {
     }
 }
 
-#[tokio::test]
-async fn a_destroyed_key_is_gone_for_ever() {
-    let (keys, folder) = make().await;
+async fn a_destroyed_key_is_gone_for_ever(place: Place) {
+    let keys = place.keys().await.unwrap();
     let sealed = keys.seal("u1", b"", PLAIN).await.unwrap();
     assert_eq!(keys.unseal("nobody", b"", &sealed).await.unwrap(), None);
     keys.destroy("u1").await.unwrap();
     keys.destroy("u1").await.unwrap();
     keys.destroy("never sealed").await.unwrap();
-    for keys in [keys, KeyStore::open_sqlite(file(folder.path())).await.unwrap()] {
+    for keys in [keys, place.keys().await.unwrap()] {
         assert_eq!(keys.unseal("u1", b"", &sealed).await.unwrap(), None);
         for person in ["u1", "never sealed"] {
             let refused = keys.seal(person, b"", PLAIN).await;
@@ -95,9 +105,8 @@ async fn a_destroyed_key_leaves_no_trace() {
     assert!(!holds_key());
 }
 
-#[tokio::test]
-async fn hashes_depend_on_secret_purpose_and_data() {
-    let (keys, folder) = make().await;
+async fn hashes_depend_on_secret_purpose_and_data(place: Place) {
+    let keys = place.keys().await.unwrap();
     let (other, _other) = make().await;
     let hash = keys.keyed_hash("email", b"ada@example.com");
     assert_eq!(hash, keys.keyed_hash("email", b"ada@example.com"));
@@ -105,22 +114,19 @@ async fn hashes_depend_on_secret_purpose_and_data() {
     assert_ne!(keys.keyed_hash("ab", b"c"), keys.keyed_hash("a", b"bc"));
     assert_ne!(hash, other.keyed_hash("email", b"ada@example.com"));
     assert_ne!(keys.fingerprint(), other.fingerprint());
-    let again = KeyStore::open_sqlite(file(folder.path())).await.unwrap();
+    let again = place.keys().await.unwrap();
     assert_eq!(again.fingerprint(), keys.fingerprint());
     assert_eq!(again.keyed_hash("email", b"ada@example.com"), hash);
     assert_eq!(keys.fingerprint().len(), 16);
     assert!(!format!("{keys:?}").contains("secret"));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_may_open_it_and_agree_on_every_key() {
-    let folder = tempfile::tempdir().unwrap();
-    let stores: Vec<KeyStore> =
-        join_all((0..4).map(|_| KeyStore::open_sqlite(file(folder.path()))))
-            .await
-            .into_iter()
-            .map(Result::unwrap)
-            .collect();
+async fn several_may_open_it_and_agree_on_every_key(place: Place) {
+    let opened = join_all((0..4).map(|_| place.keys())).await;
+    let stores: Vec<KeyStore> = opened.into_iter().map(Result::unwrap).collect();
+    for keys in &stores {
+        assert_eq!(keys.fingerprint(), stores[0].fingerprint());
+    }
     for n in 0..20 {
         let person = format!("u{n}");
         let sealed = join_all(stores.iter().map(|keys| keys.seal(&person, b"", PLAIN))).await;
@@ -132,6 +138,22 @@ async fn several_may_open_it_and_agree_on_every_key() {
             }
         }
     }
+}
+
+async fn a_database_of_something_else_is_refused_and_left_alone(place: Place) {
+    let Place::Database(database) = &place else { return };
+    let mut by_hand = database.connect().await;
+    by_hand.execute("CREATE TABLE notes (id INT)").await.unwrap();
+    let refused = place.keys().await.map(drop).unwrap_err();
+    assert!(matches!(refused, KeysError::NotAKeyDatabase(_)), "{refused:?}");
+    let said = refused.to_string();
+    assert!(said.contains(&database.url().to_string()) && !said.contains(":app@"), "{said}");
+    let tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = DATABASE()";
+    assert_eq!(sqlx::query_scalar::<_, i64>(tables).fetch_one(&mut by_hand).await.unwrap(), 1);
+    // Nor do keys and read models lie in one database, whichever came first.
+    by_hand.execute("DROP TABLE notes").await.unwrap();
+    place.models().await;
+    assert!(matches!(place.keys().await, Err(KeysError::NotAKeyDatabase(_))));
 }
 
 #[tokio::test]

@@ -1,12 +1,47 @@
 //! What every engine of read models owes its callers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
 use event_schemas::{Position, StoreId};
 use infra::read_models::{
     Changes, Checkpoint, Column, Index, ReadModelError, ReadModels, Row, Schema, Table, Value,
     Writer,
 };
+use servers::{Place, over_every_engine};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 use uuid::Uuid;
+
+mod servers;
+
+over_every_engine!(
+    rows_are_loaded_written_over_and_deleted_in_any_number,
+    rows_of_any_size_are_stored_as_they_are,
+    texts_compare_by_their_bytes,
+    a_checkpoint_that_is_elsewhere_changes_nothing,
+    a_batch_that_fails_halfway_leaves_nothing,
+    a_snapshot_sees_one_state,
+    queries_cannot_write,
+    a_generation_is_seen_once_it_is_installed,
+    a_writer_goes_on_in_the_generation_that_took_the_place_of_its_own,
+    two_that_begin_together_make_one,
+    what_is_missing_or_of_other_code_is_told_and_made_anew,
+    sums_are_integers,
+    a_lease_is_one_holders_until_its_term_is_over,
+    a_deadlock_is_tried_again,
+    a_connection_that_is_lost_is_made_anew,
+    a_commit_of_unknown_outcome_is_found_out,
+);
 
 static NOTES: Table = Table {
     name: "notes",
@@ -55,15 +90,41 @@ async fn add_one(writer: &mut Writer, from: u64) {
     writer.commit(&at(from), &at(from + 1), &changes).await.unwrap();
 }
 
-fn new() -> (tempfile::TempDir, ReadModels) {
-    let dir = tempfile::tempdir().unwrap();
-    let models = ReadModels::sqlite(dir.path().join("models"));
-    (dir, models)
+/// A statement of somebody else's, such as a user at the engine's own prompt.
+async fn by_hand(place: &Place, statement: &str) -> u64 {
+    match place {
+        Place::Directory(dir) => {
+            let file = dir.path().join("models/notes-1.sqlite");
+            rusqlite::Connection::open(file).unwrap().execute(statement, []).unwrap() as u64
+        }
+        Place::Database(database) => {
+            let statement = statement.replace(" notes ", " notes_1_notes ");
+            let mut connection = database.connect().await;
+            connection.execute(AssertSqlSafe(statement)).await.unwrap().rows_affected()
+        }
+    }
 }
 
-#[tokio::test]
-async fn rows_are_loaded_written_over_and_deleted_in_any_number() {
-    let (_dir, models) = new();
+/// The files or tables of a read model, each generation's one.
+async fn generations(place: &Place) -> Vec<String> {
+    let mut found = match place {
+        Place::Directory(dir) => {
+            let names = std::fs::read_dir(dir.path().join("models")).unwrap();
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        }
+        Place::Database(database) => {
+            let sql = "SELECT CONVERT(table_name USING utf8mb4) FROM information_schema.tables \
+                       WHERE table_schema = DATABASE() AND table_name LIKE '%notes'";
+            let mut connection = database.connect().await;
+            sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap()
+        }
+    };
+    found.sort_unstable();
+    found
+}
+
+async fn rows_are_loaded_written_over_and_deleted_in_any_number(place: Place) {
+    let models = place.models().await;
     let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
     assert_eq!(writer.checkpoint().await.unwrap(), at(0));
     let mut position = 0;
@@ -95,9 +156,8 @@ async fn rows_are_loaded_written_over_and_deleted_in_any_number() {
     assert_eq!(writer.checkpoint().await.unwrap(), at(position));
 }
 
-#[tokio::test]
-async fn a_checkpoint_that_is_elsewhere_changes_nothing() {
-    let (_dir, models) = new();
+async fn a_checkpoint_that_is_elsewhere_changes_nothing(place: Place) {
+    let models = place.models().await;
     let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
     add_one(&mut writer, 0).await;
     let changes = [upserts(&NOTES, note(9, 9).into())];
@@ -112,15 +172,18 @@ async fn a_checkpoint_that_is_elsewhere_changes_nothing() {
     add_one(&mut writer, 1).await;
 }
 
-#[tokio::test]
-async fn a_batch_that_fails_halfway_leaves_nothing() {
-    let (dir, models) = new();
+async fn a_batch_that_fails_halfway_leaves_nothing(place: Place) {
+    let models = place.models().await;
     let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
     add_one(&mut writer, 0).await;
-    let other = rusqlite::Connection::open(dir.path().join("models/notes-1.sqlite")).unwrap();
-    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON notes WHEN NEW.size = 13 \
-                  BEGIN SELECT RAISE(ABORT, 'refused'); END";
-    other.execute(refuse, []).unwrap();
+    let refuse = match place {
+        Place::Directory(_) => {
+            "CREATE TRIGGER refuse BEFORE INSERT ON notes WHEN NEW.size = 13 \
+             BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        }
+        Place::Database(_) => "ALTER TABLE notes ADD CONSTRAINT refuse CHECK (size <> 13)",
+    };
+    by_hand(&place, refuse).await;
     let changes = [upserts(&NOTES, note(9, 9).into()), upserts(&NOTES, note(8, 13).into())];
     let failed = writer.commit(&at(1), &at(2), &changes).await;
     assert!(matches!(failed, Err(ReadModelError::Unavailable(_))), "{failed:?}");
@@ -129,9 +192,8 @@ async fn a_batch_that_fails_halfway_leaves_nothing() {
     add_one(&mut writer, 1).await;
 }
 
-#[tokio::test]
-async fn a_snapshot_sees_one_state() {
-    let (_dir, models) = new();
+async fn a_snapshot_sees_one_state(place: Place) {
+    let models = place.models().await;
     let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
     add_one(&mut writer, 0).await;
     let reader = models.reader(&SCHEMA);
@@ -149,9 +211,8 @@ async fn a_snapshot_sees_one_state() {
     assert_eq!(reader.snapshot().await.unwrap().checkpoint(), &at(2));
 }
 
-#[tokio::test]
-async fn queries_cannot_write() {
-    let (_dir, models) = new();
+async fn queries_cannot_write(place: Place) {
+    let models = place.models().await;
     let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
     add_one(&mut writer, 0).await;
     let mut snapshot = models.reader(&SCHEMA).snapshot().await.unwrap();
@@ -159,9 +220,8 @@ async fn queries_cannot_write() {
     assert!(snapshot.query("SELECT nonsense", &[]).await.is_err());
 }
 
-#[tokio::test]
-async fn a_generation_is_seen_once_it_is_installed() {
-    let (dir, models) = new();
+async fn a_generation_is_seen_once_it_is_installed(place: Place) {
+    let models = place.models().await;
     let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
     add_one(&mut writer, 0).await;
     drop(writer);
@@ -182,18 +242,228 @@ async fn a_generation_is_seen_once_it_is_installed() {
     assert_eq!(query(&models, count, &[]).await, [Row(vec![3.into()])]);
     add_one(&mut building, 3).await;
     assert_eq!(query(&models, count, &[]).await, [Row(vec![4.into()])]);
-    let plan = "EXPLAIN QUERY PLAN SELECT id FROM notes WHERE size = ?";
-    let plan = query(&models, plan, &[1.into()]).await;
+    let explain = match place {
+        Place::Directory(_) => "EXPLAIN QUERY PLAN SELECT id FROM notes WHERE size = ?",
+        Place::Database(_) => "EXPLAIN SELECT id FROM notes WHERE size = ?",
+    };
+    let plan = query(&models, explain, &[1.into()]).await;
     assert!(format!("{plan:?}").contains("notes_by_size"), "{plan:?}");
     drop(building);
-    let names = || std::fs::read_dir(dir.path().join("models")).unwrap();
-    let left: Vec<_> = names().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left, ["notes-2.sqlite"]);
+    // What was replaced may still be read in a database, and goes with the next one.
+    match place {
+        Place::Directory(_) => assert_eq!(generations(&place).await, ["notes-2.sqlite"]),
+        Place::Database(_) => {
+            drop(models.open(&SCHEMA, STORE).await.unwrap());
+            assert_eq!(generations(&place).await.len(), 1);
+        }
+    }
 }
 
-#[tokio::test]
-async fn what_is_missing_or_of_other_code_is_told_and_made_anew() {
-    let (_dir, models) = new();
+async fn rows_of_any_size_are_stored_as_they_are(place: Place) {
+    let models = place.models().await;
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    let body = |at: usize| format!("{at} \u{1f375} \\' {}", "x".repeat(at * 100_000));
+    let row = |at: usize| [format!("id {at}").into(), (at as i64).into(), body(at).into()];
+    let notes: Vec<Value> = (0..70).rev().flat_map(row).collect();
+    writer.commit(&at(0), &at(1), &[upserts(&NOTES, notes)]).await.unwrap();
+    for found in [3, 69] {
+        let rows = writer.load(&NOTES, &[format!("id {found}").into()]).await.unwrap();
+        assert_eq!(rows, [Row(row(found).into())]);
+    }
+    let longest = "SELECT body FROM notes WHERE size = ?";
+    assert_eq!(query(&models, longest, &[69.into()]).await, [Row(vec![body(69).into()])]);
+}
+
+async fn texts_compare_by_their_bytes(place: Place) {
+    let models = place.models().await;
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    let mut ids = ["a", "a ", "A", "b", "ä", "z", "a\u{0}", "\u{ffff}", "\u{1f375}", "a  ", ""];
+    let notes = ids.iter().flat_map(|id| [(*id).into(), 1.into(), Value::Null]).collect();
+    writer.commit(&at(0), &at(1), &[upserts(&NOTES, notes)]).await.unwrap();
+    ids.sort_unstable();
+    let found = query(&models, "SELECT id FROM notes ORDER BY id", &[]).await;
+    assert_eq!(found, ids.map(|id| Row(vec![id.into()])));
+    for id in ids {
+        let found = writer.load(&NOTES, &[id.into()]).await.unwrap();
+        assert_eq!(found, [Row(vec![id.into(), 1.into(), Value::Null])]);
+        let found = query(&models, "SELECT id FROM notes WHERE id = ?", &[id.into()]).await;
+        assert_eq!(found, [Row(vec![id.into()])]);
+    }
+}
+
+async fn a_writer_goes_on_in_the_generation_that_took_the_place_of_its_own(place: Place) {
+    // In a directory nobody rebuilds beside a writer.
+    let Place::Database(_) = place else { return };
+    let models = place.models().await;
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    add_one(&mut writer, 0).await;
+    let mut building = models.build(&SCHEMA, STORE).await.unwrap();
+    // Meanwhile nobody removes what is being built.
+    drop(models.open(&SCHEMA, STORE).await.unwrap());
+    for position in 0..5 {
+        add_one(&mut building, position).await;
+    }
+    building.install().await.unwrap();
+    let moved = writer.commit(&at(1), &at(2), &[upserts(&NOTES, note(9, 9).into())]).await;
+    assert!(matches!(moved, Err(ReadModelError::Moved("notes"))), "{moved:?}");
+    assert_eq!(writer.checkpoint().await.unwrap(), at(5));
+    add_one(&mut writer, 5).await;
+    let count = "SELECT count(*) FROM notes";
+    assert_eq!(query(&models, count, &[]).await, [Row(vec![6.into()])]);
+}
+
+async fn two_that_begin_together_make_one(place: Place) {
+    let Place::Database(_) = place else { return };
+    let models = futures::future::join_all((0..4).map(|_| place.models())).await;
+    let opened = models.iter().map(|models| models.open(&SCHEMA, STORE));
+    for opened in futures::future::join_all(opened).await {
+        assert_eq!(opened.unwrap().checkpoint().await.unwrap(), at(0));
+    }
+    assert_eq!(generations(&place).await, ["notes_1_notes"]);
+}
+
+async fn sums_are_integers(place: Place) {
+    let models = place.models().await;
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    let most = i64::MAX / 2;
+    let notes = (0..2).flat_map(|at| note(at, most)).collect();
+    writer.commit(&at(0), &at(1), &[upserts(&NOTES, notes)]).await.unwrap();
+    let sum = query(&models, "SELECT sum(size), count(*), min(body) FROM notes", &[]).await;
+    assert_eq!(sum, [Row(vec![(most * 2).into(), 2.into(), "body 1".into()])]);
+    let none = query(&models, "SELECT sum(size) FROM notes WHERE id = ?", &["no".into()]).await;
+    assert_eq!(none, [Row(vec![Value::Null])]);
+}
+
+async fn a_lease_is_one_holders_until_its_term_is_over(place: Place) {
+    let models = place.models().await;
+    assert!(models.lease("orders", "one").await.unwrap());
+    if matches!(place, Place::Directory(_)) {
+        // The event store's lock keeps everybody else out.
+        assert!(models.lease("orders", "other").await.unwrap());
+        models.release("orders", "one").await.unwrap();
+        return;
+    }
+    let begun = Instant::now();
+    assert!(!models.lease("orders", "other").await.unwrap());
+    assert!(models.lease("stock", "other").await.unwrap());
+    assert!(models.lease("orders", "one").await.unwrap());
+    // Not what somebody else has.
+    models.release("orders", "other").await.unwrap();
+    while !models.lease("orders", "other").await.unwrap() {
+        assert!(begun.elapsed() < Duration::from_secs(15));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(!models.lease("orders", "one").await.unwrap());
+    models.release("orders", "other").await.unwrap();
+    assert!(models.lease("orders", "one").await.unwrap());
+}
+
+async fn a_deadlock_is_tried_again(place: Place) {
+    let Place::Database(database) = &place else { return };
+    let models = place.models().await;
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    let notes = (0..50).flat_map(|at| note(at, 1)).collect();
+    writer.commit(&at(0), &at(1), &[upserts(&NOTES, notes)]).await.unwrap();
+    let mut other = database.connect().await;
+    let mut other = other.begin().await.unwrap();
+    // The one that changed more is spared.
+    other.execute("UPDATE notes_1_notes SET size = 2").await.unwrap();
+    let committing = async {
+        let changes = [upserts(&NOTES, note(3, 3).into())];
+        writer.commit(&at(1), &at(2), &changes).await
+    };
+    let crossing = async {
+        // The writer holds its checkpoint, and waits for the row.
+        let waiting = "SELECT count(*) FROM information_schema.processlist \
+                       WHERE db = DATABASE() AND info LIKE 'INSERT INTO notes%'";
+        let mut watching = database.connect().await;
+        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watching).await.unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+        other.execute("UPDATE checkpoints SET last_position = 0").await.unwrap();
+        other.commit().await.unwrap();
+    };
+    let (committed, ()) = tokio::join!(committing, crossing);
+    committed.unwrap();
+    assert_eq!(writer.checkpoint().await.unwrap(), at(2));
+    let sizes = query(&models, "SELECT size FROM notes WHERE size = 3", &[]).await;
+    assert_eq!(sizes.len(), 1);
+}
+
+async fn a_connection_that_is_lost_is_made_anew(place: Place) {
+    let Place::Database(database) = &place else { return };
+    let models = place.models().await;
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    add_one(&mut writer, 0).await;
+    let reader = models.reader(&SCHEMA);
+    let mut snapshot = reader.snapshot().await.unwrap();
+    let mut other = database.connect().await;
+    let all = "SELECT CAST(id AS SIGNED) FROM information_schema.processlist \
+               WHERE db = DATABASE() AND id <> CONNECTION_ID()";
+    let all: Vec<i64> = sqlx::query_scalar(all).fetch_all(&mut other).await.unwrap();
+    for id in all {
+        // One of them may have ended by itself.
+        let _ = other.execute(AssertSqlSafe(format!("KILL {id}"))).await;
+    }
+    let lost = snapshot.query("SELECT id FROM notes", &[]).await;
+    assert!(matches!(lost, Err(ReadModelError::Unavailable(_))), "{lost:?}");
+    let lost = writer.commit(&at(1), &at(2), &[]).await;
+    assert!(matches!(lost, Err(ReadModelError::Unavailable(_))), "{lost:?}");
+    assert_eq!(writer.checkpoint().await.unwrap(), at(1));
+    add_one(&mut writer, 1).await;
+    assert_eq!(reader.snapshot().await.unwrap().checkpoint(), &at(2));
+}
+
+/// The connection is cut when the commit has been passed on, and before its answer comes back.
+async fn a_commit_of_unknown_outcome_is_found_out(place: Place) {
+    let Place::Database(database) = &place else { return };
+    let cut = Arc::new(AtomicBool::new(false));
+    let url = database.through(cutting(database.address(), b"COMMIT", Arc::clone(&cut)).await);
+    let models = ReadModels::open_mysql(url, None).await.unwrap();
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    cut.store(true, Ordering::SeqCst);
+    add_one(&mut writer, 0).await;
+    assert!(!cut.load(Ordering::SeqCst), "nothing was cut");
+    assert_eq!(query(&models, "SELECT count(*) FROM notes", &[]).await, [Row(vec![1.into()])]);
+    add_one(&mut writer, 1).await;
+}
+
+/// A way to a server that passes everything on and, when told to, ends a connection behind the
+/// first piece with these bytes in it.
+async fn cutting(server: String, bytes: &'static [u8], cut: Arc<AtomicBool>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            let mut server = TcpStream::connect(&server).await.unwrap();
+            let cut = Arc::clone(&cut);
+            tokio::spawn(async move {
+                let (mut to_server, mut to_client) = (vec![0; 65_536], vec![0; 65_536]);
+                loop {
+                    tokio::select! {
+                        read = client.read(&mut to_server) => {
+                            let Ok(read @ 1..) = read else { return };
+                            let piece = &to_server[..read];
+                            if server.write_all(piece).await.is_err() { return }
+                            let found = piece.windows(bytes.len()).any(|part| part == bytes);
+                            if found && cut.swap(false, Ordering::SeqCst) { return }
+                        }
+                        read = server.read(&mut to_client) => {
+                            let Ok(read @ 1..) = read else { return };
+                            if client.write_all(&to_client[..read]).await.is_err() { return }
+                        }
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+async fn what_is_missing_or_of_other_code_is_told_and_made_anew(place: Place) {
+    let models = place.models().await;
     let missing = models.reader(&SCHEMA).snapshot().await;
     assert!(matches!(missing, Err(ReadModelError::Missing("notes"))), "{missing:?}");
     let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
@@ -210,7 +480,8 @@ async fn what_is_missing_or_of_other_code_is_told_and_made_anew() {
 
 #[tokio::test]
 async fn a_damaged_file_is_made_anew() {
-    let (dir, models) = new();
+    let dir = tempfile::tempdir().unwrap();
+    let models = ReadModels::sqlite(dir.path().join("models"));
     let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
     add_one(&mut writer, 0).await;
     drop(writer);

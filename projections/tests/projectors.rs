@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+#[path = "../../infra/tests/servers/mod.rs"]
+mod servers;
 
 use std::{path::Path, time::Duration};
 
@@ -14,6 +16,7 @@ use infra::{
 use projections::{
     NotPosted, ProjectionState, ProjectionStatus, Projectors, Rebuild, SCHEMAS, read_status,
 };
+use servers::{Place, over_every_engine};
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -290,4 +293,30 @@ async fn a_read_model_of_other_code_is_posted_anew_and_a_damaged_one_too() {
     projectors.stop().await;
     assert_eq!(dump(&models, SCHEMAS[1]).await, expected);
     assert!(file("orders").to_str().unwrap().ends_with("orders-2.sqlite"));
+}
+
+over_every_engine!(the_loop_posts_and_a_rebuild_gives_the_same_rows);
+
+async fn the_loop_posts_and_a_rebuild_gives_the_same_rows(place: Place) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_store(dir.path()).await;
+    let log = busy_shop(500).log;
+    append(&store, &log[..100]).await;
+    let models = place.models().await;
+    let mut projectors = Projectors::new(store.clone());
+    projectors.start_sql(&models).unwrap();
+    append(&store, &log[100..]).await;
+    all_posted(&projectors, &store).await;
+    let mut posted = Vec::new();
+    for schema in SCHEMAS {
+        posted.push(dump(&models, schema).await);
+    }
+    for status in read_status(&store, &models).await.unwrap() {
+        assert_eq!((status.state, status.error), (ProjectionState::Live, None), "{}", status.name);
+    }
+    projectors.stop().await;
+    rebuild(&store, &models, &SCHEMAS.map(|schema| schema.name)).await;
+    for (schema, posted) in SCHEMAS.into_iter().zip(posted) {
+        assert_eq!(dump(&models, schema).await, posted, "{}", schema.name);
+    }
 }

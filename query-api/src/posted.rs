@@ -41,7 +41,8 @@ pub(crate) async fn snapshot(
     wait(state, model.name, asked).await?;
     let until = Instant::now() + asked.patience();
     loop {
-        let snapshot = match model.reader.snapshot().await {
+        let wanted = asked.wanted.unwrap_or(Position::START);
+        let snapshot = match model.reader.snapshot_from(wanted).await {
             // The process has just begun and its projector is about to make it.
             Err(ReadModelError::Missing(_)) if Instant::now() < until => {
                 sleep(LOOK_AGAIN).await;

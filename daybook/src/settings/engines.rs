@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use infra::{
     bus::InvalidBusUrl,
     event_store::{EventStoreDbUrl, InvalidUrl},
+    mysql::MysqlUrl,
 };
 use thiserror::Error;
 
@@ -31,6 +32,8 @@ pub(crate) enum BusUrl {
 pub(crate) enum ReadModelsUrl {
     /// A directory of SQLite files.
     Sqlite(PathBuf),
+    /// A database of MySQL or MariaDB.
+    Mysql(MysqlUrl),
 }
 
 /// Where the search index lies.
@@ -45,6 +48,8 @@ pub(crate) enum SearchUrl {
 pub(crate) enum KeysUrl {
     /// A SQLite file.
     Sqlite(PathBuf),
+    /// A database of MySQL or MariaDB, of its own.
+    Mysql(MysqlUrl),
 }
 
 /// Why an engine's URL is refused. The URL is shown with its secrets masked.
@@ -93,9 +98,9 @@ impl BusUrl {
 
 impl ReadModelsUrl {
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
-        const INSTEAD: &str = "sqlite:DIR";
+        const INSTEAD: &str = "sqlite:DIR or mysql://USER:PASSWORD@HOST/DATABASE";
         match scheme(url) {
-            Some("mysql" | "mariadb") => Err(later(url, "MySQL", INSTEAD)),
+            Some("mysql" | "mariadb") => mysql(url).map(Self::Mysql),
             _ => sqlite(url, INSTEAD).map(Self::Sqlite),
         }
     }
@@ -119,12 +124,22 @@ impl SearchUrl {
 
 impl KeysUrl {
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
-        const INSTEAD: &str = "sqlite:FILE";
+        const INSTEAD: &str = "sqlite:FILE or mysql://USER:PASSWORD@HOST/DATABASE";
         match scheme(url) {
-            Some("mysql" | "mariadb") => Err(later(url, "MySQL", INSTEAD)),
+            Some("mysql" | "mariadb") => mysql(url).map(Self::Mysql),
             _ => sqlite(url, INSTEAD).map(Self::Sqlite),
         }
     }
+}
+
+/// A copy of the read models' database, if there is one.
+pub(crate) fn parse_replica(url: &str) -> Result<Option<MysqlUrl>, InvalidEngine> {
+    (!url.is_empty()).then(|| mysql(url)).transpose()
+}
+
+fn mysql(url: &str) -> Result<MysqlUrl, InvalidEngine> {
+    let parsed = url.parse::<MysqlUrl>();
+    parsed.map_err(|error| InvalidEngine::Wrong { url: masked(url), reason: error.to_string() })
 }
 
 /// The URL of a SQLite file or directory at this path.
@@ -212,6 +227,11 @@ mod tests {
         for url in ["nats://h/shop", "nats://me:secret@h:4222,i/shop", "tls://h"] {
             assert!(matches!(BusUrl::parse(url), Ok(BusUrl::Nats(_))), "{url}");
         }
+        for url in ["mysql://u:p@h/db", "mariadb://u@h:1/db?ssl-mode=REQUIRED"] {
+            assert!(matches!(ReadModelsUrl::parse(url), Ok(ReadModelsUrl::Mysql(_))), "{url}");
+            assert!(matches!(KeysUrl::parse(url), Ok(KeysUrl::Mysql(_))), "{url}");
+        }
+        assert_eq!(parse_replica(""), Ok(None));
         assert_eq!(SearchUrl::parse("x/search"), Ok(SearchUrl::Tantivy("x/search".into())));
     }
 
@@ -224,11 +244,7 @@ mod tests {
         assert!(!said_of_wrong.contains("hunter2"), "{said_of_wrong}");
         let said_of_wrong = said(BusUrl::parse("nats://a:hunter2@h/x.y").map(drop));
         assert!(said_of_wrong.contains("nats://a:***@h/x.y: "), "{said_of_wrong}");
-        for said in [
-            said(ReadModelsUrl::parse("mysql://u:p@h/db").map(drop)),
-            said(KeysUrl::parse("mysql://u:p@h/db").map(drop)),
-            said(SearchUrl::parse("https://h/shop").map(drop)),
-        ] {
+        for said in [said(SearchUrl::parse("https://h/shop").map(drop))] {
             assert!(said.contains("not in this version"), "{said}");
         }
         for said in [
@@ -240,6 +256,13 @@ mod tests {
             said(SearchUrl::parse("").map(drop)),
         ] {
             assert!(said.contains("none of the engines"), "{said}");
+        }
+        for said in [
+            said(ReadModelsUrl::parse("mysql://u:hunter2@h").map(drop)),
+            said(KeysUrl::parse("mysql://u:hunter2@h/").map(drop)),
+            said(parse_replica("mariadb://u:hunter2@h").map(drop)),
+        ] {
+            assert!(said.contains("names no database") && !said.contains("hunter2"), "{said}");
         }
         for url in ["sqlite:", "sqlite://host/x"] {
             assert!(said(KeysUrl::parse(url).map(drop)).contains("stands a path"));

@@ -12,7 +12,7 @@ use std::{
 
 use event_schemas::Currency;
 use gateway::Access;
-use infra::bus::RelayFrom;
+use infra::{bus::RelayFrom, mysql::MysqlUrl};
 
 pub(crate) use engines::{BusUrl, EventStoreUrl, KeysUrl, ReadModelsUrl, SearchUrl};
 pub(crate) use sources::{NAMES, Origin, Sources};
@@ -76,6 +76,8 @@ pub(crate) struct Settings {
     /// Where the relay begins on a bus without messages.
     pub(crate) relay_from: RelayFrom,
     pub(crate) read_models: ReadModelsUrl,
+    /// A copy of the read models that queries are sent to.
+    pub(crate) read_models_replica: Option<MysqlUrl>,
     pub(crate) search: SearchUrl,
     pub(crate) keys: KeysUrl,
     /// The shop's one currency.
@@ -108,6 +110,7 @@ impl Flags {
             ("bus", flags.bus.as_ref()),
             ("relay-from", flags.relay_from.as_ref()),
             ("read-models", flags.read_models.as_ref()),
+            ("read-models-replica", flags.read_models_replica.as_ref()),
             ("search", flags.search.as_ref()),
             ("keys", flags.keys.as_ref()),
         ])
@@ -205,7 +208,7 @@ impl Settings {
     pub(crate) fn load(sources: &Sources) -> Result<Self, Failure> {
         let data = data_directory(sources)?;
         let host = checked(sources, &data, "host", parse_host)?;
-        Ok(Self {
+        let settings = Self {
             listen: checked(sources, &data, "listen", parse_listen)?,
             host,
             allow_anonymous: checked(sources, &data, "allow-anonymous", parse_bool)?,
@@ -218,12 +221,41 @@ impl Settings {
             bus: checked(sources, &data, "bus", BusUrl::parse)?,
             relay_from: checked(sources, &data, "relay-from", parse_relay_from)?,
             read_models: checked(sources, &data, "read-models", ReadModelsUrl::parse)?,
+            read_models_replica: checked(
+                sources,
+                &data,
+                "read-models-replica",
+                engines::parse_replica,
+            )?,
             search: checked(sources, &data, "search", SearchUrl::parse)?,
             keys: checked(sources, &data, "keys", KeysUrl::parse)?,
             currency: checked(sources, &data, "currency", parse_currency)?,
             reservation_timeout: checked(sources, &data, "reservation-timeout", parse_timeout)?,
             data,
-        })
+        };
+        settings.check_databases()?;
+        Ok(settings)
+    }
+
+    /// What can be thrown away and what never may lie in databases of their own.
+    fn check_databases(&self) -> Result<(), Failure> {
+        if let (ReadModelsUrl::Mysql(models), KeysUrl::Mysql(keys)) =
+            (&self.read_models, &self.keys)
+            && models.is_same_database(keys)
+        {
+            return Err(Failure::usage(format!(
+                "the settings read-models and keys both name {models}: give the keys a database of \
+                 their own, and a backup"
+            )));
+        }
+        if self.read_models_replica.is_some()
+            && !matches!(self.read_models, ReadModelsUrl::Mysql(_))
+        {
+            return Err(Failure::usage(
+                "the setting read-models-replica names a copy, but read-models is no mysql: URL",
+            ));
+        }
+        Ok(())
     }
 
     /// Where snapshots lie: in the node's own data directory, and disposable.
@@ -398,7 +430,19 @@ mod tests {
         refused("host", "http://shop");
         refused("host", "shop:80");
         refused("data", "");
-        assert!(refused("keys", "mysql://a:hunter2@h/x").contains("not in this version"));
+        assert!(refused("keys", "mysql://a:hunter2@h").contains("names no database"));
+        assert!(refused("read-models-replica", "mysql://a:hunter2@h/x").contains("no mysql: URL"));
+    }
+
+    #[test]
+    fn keys_and_read_models_never_share_a_database() {
+        let load = |keys: &str| {
+            let flags = [("read-models", "mysql://a:hunter2@h/x"), ("keys", keys)];
+            Settings::load(&sources(&flags)).map(drop).map_err(|failure| failure.to_string())
+        };
+        let refused = load("mysql://b:hunter2@h:3306/x").unwrap_err();
+        assert!(refused.contains("of their own") && !refused.contains("hunter2"), "{refused}");
+        assert_eq!(load("mysql://b:hunter2@h:3306/y"), Ok(()));
     }
 
     #[test]

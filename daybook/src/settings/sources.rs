@@ -11,7 +11,7 @@ use std::{
 use crate::failure::Failure;
 
 /// The names of all settings, as flags and in the file of settings.
-pub(crate) const NAMES: [&str; 16] = [
+pub(crate) const NAMES: [&str; 17] = [
     "listen",
     "host",
     "allow-anonymous",
@@ -23,6 +23,7 @@ pub(crate) const NAMES: [&str; 16] = [
     "bus",
     "relay-from",
     "read-models",
+    "read-models-replica",
     "search",
     "keys",
     "currency",

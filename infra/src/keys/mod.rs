@@ -1,7 +1,11 @@
 //! The key store: the keys of persons and the hash secret.
 
+mod error;
+mod held;
+mod mysql;
 mod open;
 mod seal;
+mod secret;
 mod sqlite;
 
 use std::path::Path;
@@ -9,7 +13,12 @@ use std::path::Path;
 use event_schemas::StreamName;
 use uuid::Uuid;
 
-pub use sqlite::{KeysError, SqliteKeyStore};
+use crate::mysql::MysqlUrl;
+use secret::HashSecret;
+
+pub use error::KeysError;
+pub use mysql::MysqlKeyStore;
+pub use sqlite::SqliteKeyStore;
 
 /// A key store, by the engine that keeps it. Cheap to clone.
 ///
@@ -19,6 +28,8 @@ pub use sqlite::{KeysError, SqliteKeyStore};
 pub enum KeyStore {
     /// A SQLite file of its own.
     Sqlite(SqliteKeyStore),
+    /// A database of a MySQL or MariaDB server, of its own.
+    Mysql(MysqlKeyStore),
 }
 
 /// What a sealed value is bound to: moved to another stream or event, it does not open.
@@ -36,19 +47,31 @@ impl KeyStore {
         SqliteKeyStore::open(path.as_ref().to_owned()).await.map(Self::Sqlite)
     }
 
+    /// Opens the database, or makes its tables with a fresh hash secret where it is empty. Several
+    /// processes may open it.
+    ///
+    /// # Errors
+    /// [`KeysError`]
+    pub async fn open_mysql(url: &MysqlUrl) -> Result<Self, KeysError> {
+        MysqlKeyStore::open(url).await.map(Self::Mysql)
+    }
+
+    fn secret(&self) -> &HashSecret {
+        match self {
+            Self::Sqlite(keys) => keys.secret(),
+            Self::Mysql(keys) => keys.secret(),
+        }
+    }
+
     /// Tells this key store from any other, without telling a secret.
     pub fn fingerprint(&self) -> &str {
-        match self {
-            Self::Sqlite(keys) => keys.fingerprint(),
-        }
+        self.secret().fingerprint()
     }
 
     /// HMAC-SHA-256 of `data` under the hash secret; `purpose` keeps hashes of different kinds
     /// apart.
     pub fn keyed_hash(&self, purpose: &str, data: &[u8]) -> [u8; 32] {
-        match self {
-            Self::Sqlite(keys) => keys.keyed_hash(purpose, data),
-        }
+        self.secret().keyed_hash(purpose, data)
     }
 
     /// Seals `plain` under the person's key, which is made, durably, if there is none: base64 of
@@ -64,6 +87,7 @@ impl KeyStore {
     ) -> Result<String, KeysError> {
         match self {
             Self::Sqlite(keys) => keys.seal(person, associated, plain).await,
+            Self::Mysql(keys) => keys.seal(person, associated, plain).await,
         }
     }
 
@@ -80,6 +104,7 @@ impl KeyStore {
     ) -> Result<Option<Vec<u8>>, KeysError> {
         match self {
             Self::Sqlite(keys) => keys.unseal(person, associated, sealed).await,
+            Self::Mysql(keys) => keys.unseal(person, associated, sealed).await,
         }
     }
 
@@ -91,6 +116,7 @@ impl KeyStore {
     pub async fn destroy(&self, person: &str) -> Result<(), KeysError> {
         match self {
             Self::Sqlite(keys) => keys.destroy(person).await,
+            Self::Mysql(keys) => keys.destroy(person).await,
         }
     }
 }

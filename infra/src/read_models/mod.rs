@@ -1,6 +1,7 @@
 //! What is read: tables that projectors post from the log, one engine at a time. Everything here
 //! can be thrown away and posted anew; rows and the checkpoint they belong to commit together.
 
+mod mysql;
 mod schema;
 mod sqlite;
 mod value;
@@ -11,6 +12,9 @@ use event_schemas::{Position, StoreId};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::mysql::MysqlUrl;
+
+pub use mysql::{MysqlReadModels, MysqlReader, MysqlSnapshot, MysqlWriter};
 pub use schema::{Column, Index, Kind, Schema, Table};
 pub use sqlite::{SqliteReadModels, SqliteReader, SqliteSnapshot, SqliteWriter};
 pub use value::{Row, Value};
@@ -20,6 +24,9 @@ pub use value::{Row, Value};
 pub enum ReadModels {
     /// A directory with a SQLite file for each read model and generation.
     Sqlite(SqliteReadModels),
+    /// A database of a MySQL or MariaDB server, with a set of tables for each read model and
+    /// generation.
+    Mysql(MysqlReadModels),
 }
 
 /// The one writer of one read model.
@@ -27,6 +34,8 @@ pub enum ReadModels {
 pub enum Writer {
     /// See [`ReadModels::Sqlite`].
     Sqlite(SqliteWriter),
+    /// See [`ReadModels::Mysql`].
+    Mysql(MysqlWriter),
 }
 
 /// Readers of one read model; cheap to clone.
@@ -34,6 +43,8 @@ pub enum Writer {
 pub enum Reader {
     /// See [`ReadModels::Sqlite`].
     Sqlite(SqliteReader),
+    /// See [`ReadModels::Mysql`].
+    Mysql(MysqlReader),
 }
 
 /// One state of one read model: every query of it sees the same rows, those of its checkpoint.
@@ -42,6 +53,8 @@ pub enum Reader {
 pub enum Snapshot {
     /// See [`ReadModels::Sqlite`].
     Sqlite(SqliteSnapshot),
+    /// See [`ReadModels::Mysql`].
+    Mysql(MysqlSnapshot),
 }
 
 /// How far a read model is posted.
@@ -108,6 +121,55 @@ impl ReadModels {
         Self::Sqlite(SqliteReadModels::new(dir.into()))
     }
 
+    /// A MySQL or MariaDB database, whose tables are made if they are not there. Queries are sent to
+    /// the `replica`, if there is one.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`] if the server is away or lets us not in, or the database is
+    /// something else's.
+    pub async fn open_mysql(
+        url: MysqlUrl,
+        replica: Option<&MysqlUrl>,
+    ) -> Result<Self, ReadModelError> {
+        let models = MysqlReadModels::new(url, replica);
+        models.migrate().await?;
+        Ok(Self::Mysql(models))
+    }
+
+    /// A MySQL or MariaDB database to read, and to leave as it is.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`] if the server is away or lets us not in.
+    pub async fn read_mysql(url: MysqlUrl) -> Result<Self, ReadModelError> {
+        let models = MysqlReadModels::new(url, None);
+        models.check().await?;
+        Ok(Self::Mysql(models))
+    }
+
+    /// Takes or renews the lease of `projection` for `holder`: for 3 s by the engine's own clock,
+    /// nobody else gets it. False: somebody else has it. In SQLite there is nothing to take: the
+    /// event store's lock keeps a second process out.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`]: whether it was taken is unknown, and 2 s may have gone.
+    pub async fn lease(&self, projection: &str, holder: &str) -> Result<bool, ReadModelError> {
+        match self {
+            Self::Sqlite(_) => Ok(true),
+            Self::Mysql(models) => models.lease(projection, holder).await,
+        }
+    }
+
+    /// Gives the lease back, if `holder` has it: the next one need not wait.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`]: it ends by itself, then.
+    pub async fn release(&self, projection: &str, holder: &str) -> Result<(), ReadModelError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Mysql(models) => models.release(projection, holder).await,
+        }
+    }
+
     /// Opens the read model for writing. Where there is none, or one that other code made or that
     /// is damaged, an empty one takes its place, to be posted from the start of `store`.
     ///
@@ -120,6 +182,7 @@ impl ReadModels {
     ) -> Result<Writer, ReadModelError> {
         match self {
             Self::Sqlite(models) => models.open(schema, store).map(Writer::Sqlite),
+            Self::Mysql(models) => models.open(schema, store).await.map(Writer::Mysql),
         }
     }
 
@@ -135,6 +198,7 @@ impl ReadModels {
     ) -> Result<Writer, ReadModelError> {
         match self {
             Self::Sqlite(models) => models.build(schema, store).map(Writer::Sqlite),
+            Self::Mysql(models) => models.build(schema, store).await.map(Writer::Mysql),
         }
     }
 
@@ -142,6 +206,7 @@ impl ReadModels {
     pub fn reader(&self, schema: &'static Schema) -> Reader {
         match self {
             Self::Sqlite(models) => Reader::Sqlite(models.reader(schema)),
+            Self::Mysql(models) => Reader::Mysql(models.reader(schema)),
         }
     }
 }
@@ -154,6 +219,7 @@ impl Writer {
     pub async fn checkpoint(&mut self) -> Result<Checkpoint, ReadModelError> {
         match self {
             Self::Sqlite(writer) => writer.checkpoint(),
+            Self::Mysql(writer) => writer.checkpoint().await,
         }
     }
 
@@ -169,6 +235,7 @@ impl Writer {
     ) -> Result<Vec<Row>, ReadModelError> {
         match self {
             Self::Sqlite(writer) => writer.load(table, keys),
+            Self::Mysql(writer) => writer.load(table, keys).await,
         }
     }
 
@@ -186,6 +253,7 @@ impl Writer {
     ) -> Result<(), ReadModelError> {
         match self {
             Self::Sqlite(writer) => writer.commit(from, to, changes),
+            Self::Mysql(writer) => writer.commit(from, to, changes).await,
         }
     }
 
@@ -197,6 +265,7 @@ impl Writer {
     pub async fn index(&mut self) -> Result<(), ReadModelError> {
         match self {
             Self::Sqlite(writer) => writer.index(),
+            Self::Mysql(writer) => writer.index().await,
         }
     }
 
@@ -208,6 +277,7 @@ impl Writer {
     pub async fn install(&mut self) -> Result<(), ReadModelError> {
         match self {
             Self::Sqlite(writer) => writer.install(),
+            Self::Mysql(writer) => writer.install().await,
         }
     }
 }
@@ -220,6 +290,19 @@ impl Reader {
     pub async fn snapshot(&self) -> Result<Snapshot, ReadModelError> {
         match self {
             Self::Sqlite(reader) => reader.snapshot().map(Snapshot::Sqlite),
+            Self::Mysql(reader) => reader.snapshot().await.map(Snapshot::Mysql),
+        }
+    }
+
+    /// A state that is posted up to `wanted`, from wherever reading is cheapest; the newest if there
+    /// is none.
+    ///
+    /// # Errors
+    /// [`ReadModelError`], but never `Moved`.
+    pub async fn snapshot_from(&self, wanted: Position) -> Result<Snapshot, ReadModelError> {
+        match self {
+            Self::Sqlite(_) => self.snapshot().await,
+            Self::Mysql(reader) => reader.snapshot_from(wanted).await.map(Snapshot::Mysql),
         }
     }
 }
@@ -229,11 +312,12 @@ impl Snapshot {
     pub const fn checkpoint(&self) -> &Checkpoint {
         match self {
             Self::Sqlite(snapshot) => snapshot.checkpoint(),
+            Self::Mysql(snapshot) => snapshot.checkpoint(),
         }
     }
 
-    /// A query that reads few rows by an index: runs at once, on the caller's thread. Each `?` in
-    /// `sql` is a parameter.
+    /// A query that reads few rows by an index: runs at once, in SQLite on the caller's thread. Each
+    /// `?` in `sql` is a parameter; a table is named behind `FROM` and nowhere else.
     ///
     /// # Errors
     /// [`ReadModelError::Unavailable`] or [`ReadModelError::Damaged`].
@@ -244,6 +328,7 @@ impl Snapshot {
     ) -> Result<Vec<Row>, ReadModelError> {
         match self {
             Self::Sqlite(snapshot) => snapshot.query(sql, parameters),
+            Self::Mysql(snapshot) => snapshot.query(sql, parameters).await,
         }
     }
 
@@ -258,6 +343,7 @@ impl Snapshot {
     ) -> Result<Vec<Row>, ReadModelError> {
         match self {
             Self::Sqlite(snapshot) => snapshot.scan(sql, parameters).await,
+            Self::Mysql(snapshot) => snapshot.query(sql, &parameters).await,
         }
     }
 }

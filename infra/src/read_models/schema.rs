@@ -52,7 +52,7 @@ pub enum Kind {
 pub struct Index {
     /// Its name, unique in the read model.
     pub name: &'static str,
-    /// Its columns.
+    /// Its columns, ascending unless ` DESC` stands behind one.
     pub columns: &'static [&'static str],
 }
 
@@ -75,6 +75,13 @@ impl Column {
     /// The same column, free to hold nothing.
     pub const fn or_null(self) -> Self {
         Self { nullable: true, ..self }
+    }
+}
+
+impl Index {
+    /// Whether the column is one of its own.
+    pub fn has(&self, column: &Column) -> bool {
+        self.columns.iter().any(|name| name.split(' ').next() == Some(column.name))
     }
 }
 

@@ -29,14 +29,16 @@ impl Buckets {
         if self.at_end {
             return Ok(None);
         }
+        // MySQL finds its place in the index by single columns only.
         let sql = format!(
             "SELECT bucket, item, orders, units, revenue FROM sales \
-             WHERE dimension = ? AND (bucket, item) > (?, ?) AND bucket < ? \
+             WHERE dimension = ? AND bucket >= ? AND (bucket, item) > (?, ?) AND bucket < ? \
              ORDER BY bucket, item LIMIT {PAGE}"
         );
         let (bucket, item) = std::mem::take(&mut self.after);
         let parameters = vec![
             Value::Integer(self.dimension.code()),
+            Value::Integer(bucket),
             Value::Integer(bucket),
             Value::Text(item),
             Value::Integer(self.to),

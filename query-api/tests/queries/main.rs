@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod catalogue;
+mod engines;
 mod events;
+#[path = "../../../projections/tests/common/mod.rs"]
+mod history;
 mod orders;
 mod process;
 mod read_your_writes;
 mod reports;
+#[path = "../../../infra/tests/servers/mod.rs"]
+mod servers;
 mod support;
 mod users;

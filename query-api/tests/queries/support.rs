@@ -86,6 +86,22 @@ impl Shop {
         let store = store.unwrap();
         let models = ReadModels::sqlite(dir.path().join("read-models"));
         let keys = KeyStore::open_sqlite(dir.path().join("keys.sqlite")).await.unwrap();
+        Self::over(dir, store, keys, models, status).await
+    }
+
+    /// The same shop, queried from other read models.
+    pub(crate) async fn beside(&self, models: ReadModels) -> Self {
+        let (dir, status) = (tempfile::tempdir().unwrap(), HealthStatus::Healthy);
+        Self::over(dir, self.store.clone(), self.keys.clone(), models, status).await
+    }
+
+    async fn over(
+        dir: TempDir,
+        store: EventStore,
+        keys: KeyStore,
+        models: ReadModels,
+        status: HealthStatus,
+    ) -> Self {
         let schema = projections::search::schema();
         let search = SearchIndex::open_tantivy(dir.path().join("search"), schema).await.unwrap();
         let mut projectors = Projectors::new(store.clone());

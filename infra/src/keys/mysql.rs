@@ -1,0 +1,154 @@
+use std::{sync::Arc, time::Duration};
+
+use sqlx::MySqlPool;
+
+use super::{
+    KeysError,
+    held::{Held, PersonKey},
+    seal::Key,
+    secret::HashSecret,
+};
+use crate::mysql::{self, Migrated, MysqlUrl, Step, answered};
+
+/// How long a connection is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Other numbers than those of the read models, so that neither is taken for the other.
+const STEPS: [Step; 2] = [
+    Step {
+        version: 1001,
+        description: "the hash secret",
+        sql: "CREATE TABLE IF NOT EXISTS secret (\
+              only_one TINYINT NOT NULL PRIMARY KEY, hash_secret VARBINARY(32) NOT NULL) \
+              ENGINE=InnoDB",
+    },
+    // A person whose key is NULL was forgotten: the row stays, so that no new key is ever made.
+    Step {
+        version: 1002,
+        description: "the keys of persons",
+        sql: "CREATE TABLE IF NOT EXISTS persons (\
+              person VARCHAR(250) NOT NULL PRIMARY KEY, person_key VARBINARY(32)) \
+              ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}",
+    },
+];
+/// The first one to begin leaves its secret, and everybody reads it.
+const MAKE_SECRET: &str = "INSERT INTO secret (only_one, hash_secret) VALUES (1, ?) \
+     ON DUPLICATE KEY UPDATE only_one = only_one";
+const READ_SECRET: &str = "SELECT hash_secret FROM secret WHERE only_one = 1";
+const MAKE_KEY: &str = "INSERT INTO persons (person, person_key) VALUES (?, ?) \
+     ON DUPLICATE KEY UPDATE person = person";
+const READ_KEY: &str = "SELECT person_key FROM persons WHERE person = ?";
+const DESTROY_KEY: &str = "INSERT INTO persons (person, person_key) VALUES (?, NULL) \
+     ON DUPLICATE KEY UPDATE person_key = NULL";
+
+/// The key store in a database of a MySQL or MariaDB server. Cheap to clone.
+#[derive(Clone)]
+pub struct MysqlKeyStore(Arc<Shared>);
+
+struct Shared {
+    url: MysqlUrl,
+    pool: MySqlPool,
+    secret: HashSecret,
+    held: Held,
+}
+
+impl std::fmt::Debug for MysqlKeyStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("MysqlKeyStore").field(&self.0.secret.fingerprint()).finish()
+    }
+}
+
+impl MysqlKeyStore {
+    pub(super) async fn open(url: &MysqlUrl) -> Result<Self, KeysError> {
+        let fail = |error: sqlx::Error| failed(url, &error);
+        let mut connection = mysql::connect(url).await.map_err(fail)?;
+        match mysql::migrate(&mut connection, &STEPS).await.map_err(fail)? {
+            Migrated::Done => {}
+            Migrated::Foreign => return Err(KeysError::NotAKeyDatabase(url.to_string())),
+        }
+        let flushing =
+            sqlx::query_scalar("SELECT CAST(@@innodb_flush_log_at_trx_commit AS SIGNED)");
+        let flushing: i64 = answered(flushing.fetch_one(&mut connection)).await.map_err(fail)?;
+        if flushing != 1 {
+            tracing::warn!(
+                %url,
+                "a key may be lost if the server's machine fails: set \
+                 innodb_flush_log_at_trx_commit = 1"
+            );
+        }
+        let mut secret: Key = [0; 32];
+        getrandom::fill(&mut secret)?;
+        let making = sqlx::query(MAKE_SECRET).bind(&secret[..]).execute(&mut connection);
+        answered(making).await.map_err(fail)?;
+        let reading = sqlx::query_scalar(READ_SECRET).fetch_one(&mut connection);
+        let secret: Vec<u8> = answered(reading).await.map_err(fail)?;
+        let secret = HashSecret::new(as_key(url, &secret)?);
+        let (url, pool) = (url.clone(), mysql::pool(url, PATIENCE));
+        Ok(Self(Arc::new(Shared { url, pool, secret, held: Held::default() })))
+    }
+
+    pub(super) fn secret(&self) -> &HashSecret {
+        &self.0.secret
+    }
+
+    pub(super) async fn seal(
+        &self,
+        person: &str,
+        associated: &[u8],
+        plain: &[u8],
+    ) -> Result<String, KeysError> {
+        let key = match self.find(person).await? {
+            Some(key) => key,
+            None => self.make(person).await?,
+        };
+        key.seal(associated, plain)
+    }
+
+    pub(super) async fn unseal(
+        &self,
+        person: &str,
+        associated: &[u8],
+        sealed: &str,
+    ) -> Result<Option<Vec<u8>>, KeysError> {
+        self.find(person).await?.map_or(Ok(None), |key| key.unseal(associated, sealed))
+    }
+
+    pub(super) async fn destroy(&self, person: &str) -> Result<(), KeysError> {
+        let destroying = sqlx::query(DESTROY_KEY).bind(person).execute(&self.0.pool);
+        answered(destroying).await.map_err(|error| failed(&self.0.url, &error))?;
+        self.0.held.hold(person, PersonKey::Destroyed);
+        Ok(())
+    }
+
+    async fn find(&self, person: &str) -> Result<Option<PersonKey>, KeysError> {
+        match self.0.held.find(person) {
+            Some(key) => Ok(Some(key)),
+            None => self.read(person).await,
+        }
+    }
+
+    async fn read(&self, person: &str) -> Result<Option<PersonKey>, KeysError> {
+        let reading = sqlx::query_scalar(READ_KEY).bind(person).fetch_optional(&self.0.pool);
+        let found = answered(reading).await.map_err(|error| failed(&self.0.url, &error))?;
+        let Some(stored): Option<Option<Vec<u8>>> = found else { return Ok(None) };
+        let key = stored.map(|key| as_key(&self.0.url, &key)).transpose()?.into();
+        self.0.held.hold(person, key);
+        Ok(Some(key))
+    }
+
+    /// Makes the person's key, unless another process was faster. Committed when this returns.
+    async fn make(&self, person: &str) -> Result<PersonKey, KeysError> {
+        let mut key: Key = [0; 32];
+        getrandom::fill(&mut key)?;
+        let making = sqlx::query(MAKE_KEY).bind(person).bind(&key[..]).execute(&self.0.pool);
+        answered(making).await.map_err(|error| failed(&self.0.url, &error))?;
+        self.read(person).await?.ok_or(KeysError::Destroyed)
+    }
+}
+
+fn as_key(url: &MysqlUrl, bytes: &[u8]) -> Result<Key, KeysError> {
+    bytes.try_into().map_err(|_| KeysError::NotAKeyDatabase(url.to_string()))
+}
+
+fn failed(url: &MysqlUrl, error: &sqlx::Error) -> KeysError {
+    KeysError::Mysql { url: url.to_string(), reason: error.to_string() }
+}

@@ -1,0 +1,144 @@
+//! One database for all read models of a shop. A generation is a set of tables,
+//! `NAME_GENERATION_TABLE`, with a checkpoint of its own; the row of `read_models` says which one
+//! is read. A generation that was replaced stays until the next one is made or the read model is
+//! opened anew, so that queries under way end in peace.
+
+mod generations;
+mod lease;
+mod reader;
+mod sql;
+mod values;
+mod writer;
+
+use std::{sync::Arc, time::Duration};
+
+use event_schemas::{Position, StoreId};
+use sqlx::{MySqlConnection, MySqlPool, Row as _, mysql::MySqlRow};
+use uuid::Uuid;
+
+use super::{Checkpoint, ReadModelError, Schema};
+use crate::mysql::{self, Migrated, MysqlUrl, answered};
+
+use reader::Replica;
+
+pub use reader::{MysqlReader, MysqlSnapshot};
+pub use writer::MysqlWriter;
+
+/// How long a query waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A database of read models and, if there is one, a copy of it that queries are sent to.
+#[derive(Clone, Debug)]
+pub struct MysqlReadModels {
+    url: Arc<MysqlUrl>,
+    pool: MySqlPool,
+    replica: Option<Replica>,
+}
+
+impl MysqlReadModels {
+    pub(super) fn new(url: MysqlUrl, replica: Option<&MysqlUrl>) -> Self {
+        let (pool, replica) = (mysql::pool(&url, PATIENCE), replica.map(Replica::new));
+        Self { url: Arc::new(url), pool, replica }
+    }
+
+    /// Sees that the server is there and lets us in.
+    pub(super) async fn check(&self) -> Result<(), ReadModelError> {
+        self.connect().await.map(drop)
+    }
+
+    /// Makes what stands beside the generations, if it is not there yet.
+    pub(super) async fn migrate(&self) -> Result<(), ReadModelError> {
+        let mut connection = self.connect().await?;
+        let migrated = mysql::migrate(&mut connection, &sql::STEPS).await;
+        match migrated.map_err(|error| self.away(&error))? {
+            Migrated::Done => Ok(()),
+            Migrated::Foreign => Err(ReadModelError::Unavailable(format!(
+                "{} holds something else, or read models of a newer version of Daybook; name an \
+                 empty database",
+                self.url
+            ))),
+        }
+    }
+
+    async fn connect(&self) -> Result<MySqlConnection, ReadModelError> {
+        mysql::connect(&self.url).await.map_err(|error| self.away(&error))
+    }
+
+    pub(super) async fn open(
+        &self,
+        schema: &'static Schema,
+        store: StoreId,
+    ) -> Result<MysqlWriter, ReadModelError> {
+        MysqlWriter::open(Arc::clone(&self.url), schema, store).await
+    }
+
+    pub(super) async fn build(
+        &self,
+        schema: &'static Schema,
+        store: StoreId,
+    ) -> Result<MysqlWriter, ReadModelError> {
+        MysqlWriter::build(Arc::clone(&self.url), schema, store).await
+    }
+
+    pub(super) fn reader(&self, schema: &'static Schema) -> MysqlReader {
+        MysqlReader::new(self.pool.clone(), self.replica.clone(), schema)
+    }
+
+    fn away(&self, error: &sqlx::Error) -> ReadModelError {
+        ReadModelError::Unavailable(format!("{}: {error}", self.url))
+    }
+}
+
+/// A generation as it stands in `checkpoints`.
+struct Found {
+    generation: i64,
+    checkpoint: Checkpoint,
+}
+
+/// Reads a checkpoint by a statement of [`sql`], and that this very code made its generation.
+async fn read_checkpoint(
+    connection: &mut MySqlConnection,
+    schema: &'static Schema,
+    statement: &'static str,
+    generation: Option<i64>,
+) -> Result<Found, ReadModelError> {
+    let mut asking = sqlx::query(statement).bind(schema.name);
+    if let Some(generation) = generation {
+        asking = asking.bind(generation);
+    }
+    match answered(asking.fetch_optional(connection)).await {
+        Ok(Some(row)) => of_row(schema, &row),
+        Ok(None) => Err(ReadModelError::Missing(schema.name)),
+        Err(error) if mysql::is_missing(&error) => Err(ReadModelError::Missing(schema.name)),
+        Err(error) => Err(failed(schema, &error)),
+    }
+}
+
+fn of_row(schema: &'static Schema, row: &MySqlRow) -> Result<Found, ReadModelError> {
+    let damaged =
+        |reason: &str| ReadModelError::Damaged { name: schema.name, reason: reason.to_owned() };
+    let fail = |error: sqlx::Error| damaged(&error.to_string());
+    let fingerprint: String = row.try_get(1).map_err(fail)?;
+    if fingerprint != schema.fingerprint() {
+        return Err(ReadModelError::OtherVersion(schema.name));
+    }
+    let uuid = |text: String| text.parse::<Uuid>().map_err(|_| damaged("an id is no UUID"));
+    let position = |number: i64| {
+        u64::try_from(number).map(Position).map_err(|_| damaged("a position is below 0"))
+    };
+    let store = StoreId(uuid(row.try_get(2).map_err(fail)?)?);
+    let last_position: Option<i64> = row.try_get(4).map_err(fail)?;
+    let last_id: Option<String> = row.try_get(5).map_err(fail)?;
+    let last = match (last_position, last_id) {
+        (Some(at), Some(id)) => Some((position(at)?, uuid(id)?)),
+        _ => None,
+    };
+    let position = position(row.try_get(3).map_err(fail)?)?;
+    let generation = row.try_get(0).map_err(fail)?;
+    Ok(Found { generation, checkpoint: Checkpoint { store, position, last } })
+}
+
+/// What an error of the server or on the way to it means for a read model. It never shows the URL.
+fn failed(schema: &'static Schema, error: &sqlx::Error) -> ReadModelError {
+    ReadModelError::Unavailable(format!("read model {}: {error}", schema.name))
+}
