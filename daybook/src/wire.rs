@@ -82,6 +82,9 @@ impl Shop {
             (relay.status(), tokio::spawn(relay.run()))
         });
         let mut projectors = Projectors::new(store.clone());
+        if matches!(settings.event_store, EventStoreUrl::EventStoreDb(_)) {
+            projectors = projectors.shared(read_models.clone());
+        }
         if let Some(bus) = bus {
             projectors = projectors.on(bus, engines::place(settings));
         }

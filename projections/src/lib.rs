@@ -7,6 +7,7 @@
 mod counts;
 mod dump;
 mod feed;
+mod lease;
 pub mod orders;
 pub mod products;
 mod projection;

@@ -14,6 +14,7 @@ use tokio::{
 use crate::{
     Batch, Entry, Poison, ProjectionState, Sink, SinkError, Source,
     feed::{Feed, Taken},
+    lease::{self, Held, Leases},
     status,
 };
 
@@ -27,6 +28,8 @@ pub(crate) struct Posted {
     pub(crate) state: ProjectionState,
     pub(crate) error: Option<String>,
     pub(crate) source: Source,
+    /// Another process posts it; this one is ready to.
+    pub(crate) standing_by: bool,
 }
 
 /// The loop that posts one projection.
@@ -34,6 +37,8 @@ pub(crate) struct Projector<S> {
     pub(crate) store: EventStore,
     /// The bus, and this projector's durable consumer on it; without one the store is followed.
     pub(crate) bus: Option<(Bus, String)>,
+    /// Where several processes may post the same read models.
+    pub(crate) leases: Option<Leases>,
     pub(crate) sink: S,
     pub(crate) posted: watch::Sender<Posted>,
     pub(crate) stop: watch::Receiver<bool>,
@@ -69,11 +74,65 @@ impl From<ReadError> for End {
 impl<S: Sink> Projector<S> {
     /// Posts until it is asked to stop or cannot go on.
     pub(crate) async fn run(mut self) {
+        let Some(leases) = self.leases.take() else { return self.work(&mut None).await };
+        let mut stop = self.stop.clone();
+        loop {
+            let mut held = tokio::select! {
+                biased;
+                () = asked(&mut stop) => return,
+                held = self.stand_by(&leases) => Some(held),
+            };
+            self.work(&mut held).await;
+            // A projection that has stopped stops in every process: the lease goes on to the next.
+            let lost = held.as_ref().is_some_and(Held::is_lost);
+            if let Some(held) = held {
+                held.release().await;
+            }
+            if !lost {
+                return;
+            }
+        }
+    }
+
+    /// Waits until nobody else posts, and tells meanwhile how far they are.
+    async fn stand_by(&mut self, leases: &Leases) -> Held {
+        loop {
+            let error = match leases.take(self.sink.name()).await {
+                Ok(Some(held)) => {
+                    self.posted.send_modify(|posted| posted.standing_by = false);
+                    return held;
+                }
+                Ok(None) => None,
+                Err(error) => Some(error.to_string()),
+            };
+            let (checkpoint, head) = (self.sink.checkpoint().await, self.store.head().await);
+            self.posted.send_modify(|posted| {
+                posted.standing_by = true;
+                posted.error = error;
+                if let (Ok(checkpoint), Ok(head)) = (checkpoint, head) {
+                    let there = checkpoint.position >= head;
+                    posted.position = checkpoint.position;
+                    posted.state = match there {
+                        true => ProjectionState::Live,
+                        false => ProjectionState::CatchingUp,
+                    };
+                }
+            });
+            sleep(lease::EACH).await;
+        }
+    }
+
+    /// Posts until it is asked to stop, cannot go on, or has lost the lease.
+    async fn work(&mut self, held: &mut Option<Held>) {
         let name = self.sink.name();
         let mut wait = BACKOFF.0;
         loop {
             let before = self.posted.borrow().position;
-            let Err(end) = self.post().await;
+            let ended = tokio::select! {
+                ended = self.post() => ended,
+                () = lost(held) => return,
+            };
+            let Err(end) = ended;
             match end {
                 End::Asked => return,
                 End::Halted(state, error) => {
@@ -95,6 +154,7 @@ impl<S: Sink> Projector<S> {
             }
             tokio::select! {
                 () = sleep(wait) => {}
+                () = lost(held) => return,
                 () = asked(&mut self.stop) => return,
             }
         }
@@ -175,8 +235,9 @@ impl<S: Sink> Projector<S> {
     }
 
     fn tell(&self, position: Position, state: ProjectionState, source: Source) {
-        let error = None;
-        self.posted.send_modify(|posted| *posted = Posted { position, state, error, source });
+        let (error, standing_by) = (None, false);
+        let told = Posted { position, state, error, source, standing_by };
+        self.posted.send_modify(|posted| *posted = told);
     }
 }
 
@@ -259,6 +320,14 @@ pub(crate) async fn divergence(
     let found = store.event_at(position).await?.map(|logged| logged.id);
     Ok((found != Some(id))
         .then(|| format!("the event {id} that it posted last is no longer at position {position}")))
+}
+
+/// Returns once somebody else may post; never where nobody else can.
+async fn lost(held: &mut Option<Held>) {
+    match held {
+        Some(held) => held.lost().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Returns once the process ends.

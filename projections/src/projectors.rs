@@ -13,9 +13,11 @@ use infra::{
 };
 use thiserror::Error;
 use tokio::{runtime::Handle, sync::watch, time::timeout};
+use uuid::Uuid;
 
 use crate::{
     Projection, ProjectionState, ProjectionStatus, Sink, Source, SqlSink,
+    lease::Leases,
     orders::Orders,
     products::Products,
     projector::{Posted, Projector},
@@ -31,6 +33,7 @@ pub struct Projectors {
     store: EventStore,
     /// The bus, and what tells this process's consumers on it from those of other read models.
     bus: Option<(Bus, String)>,
+    leases: Option<Leases>,
     running: Vec<Running>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stop: watch::Sender<bool>,
@@ -63,7 +66,7 @@ pub enum NotPosted {
         /// Why.
         error: String,
     },
-    /// This process does not run it.
+    /// This process does not post it: it has no such projector, or another process is the holder.
     #[error("this process posts no projection of that name")]
     Unknown,
 }
@@ -72,13 +75,20 @@ impl Projectors {
     /// None yet. They follow the event store itself.
     pub fn new(store: EventStore) -> Self {
         let (running, threads) = (Vec::new(), Mutex::default());
-        Self { store, bus: None, running, threads, stop: watch::Sender::new(false) }
+        Self { store, bus: None, leases: None, running, threads, stop: watch::Sender::new(false) }
     }
 
     /// The same, fed by the bus. `place` is a name for where the read models lie: who posts into
     /// the same ones shares their consumers, others have their own.
     pub fn on(self, bus: Bus, place: String) -> Self {
         Self { bus: Some((bus, place)), ..self }
+    }
+
+    /// The same, where other processes may post the same read models and search index: of each
+    /// projection one process is the holder, by a lease in `models`.
+    pub fn shared(self, models: ReadModels) -> Self {
+        let holder = Uuid::new_v4().to_string();
+        Self { leases: Some(Leases { models, holder }), ..self }
     }
 
     /// Starts the projector of a sink. Called within a tokio runtime.
@@ -92,11 +102,13 @@ impl Projectors {
             state: ProjectionState::CatchingUp,
             error: None,
             source: Source::Store,
+            standing_by: false,
         };
         let (told, posted) = watch::channel(begun);
         let projector = Projector {
             store: self.store.clone(),
             bus: self.bus.clone().map(|(bus, place)| (bus, format!("{name}-{place}"))),
+            leases: self.leases.clone(),
             sink,
             posted: told.clone(),
             stop: self.stop.subscribe(),
@@ -139,9 +151,11 @@ impl Projectors {
     pub async fn status(&self) -> Result<Vec<ProjectionStatus>, ReadError> {
         let mut found = Vec::with_capacity(self.running.len());
         for running in &self.running {
-            let Posted { position, state, error, source } = running.posted.borrow().clone();
+            let Posted { position, state, error, source, standing_by } =
+                running.posted.borrow().clone();
             let status = ProjectionStatus::of(&self.store, running.name, position, state, error);
-            found.push(ProjectionStatus { source: Some(source), ..status.await? });
+            let source = (!standing_by).then_some(source);
+            found.push(ProjectionStatus { source, ..status.await? });
         }
         Ok(found)
     }
@@ -160,11 +174,15 @@ impl Projectors {
         let mut posted = running.ok_or(NotPosted::Unknown)?.posted.clone();
         let settled = posted.wait_for(|posted| {
             posted.position >= position
+                || posted.standing_by
                 || matches!(posted.state, ProjectionState::Stopped | ProjectionState::Diverged)
         });
         let in_time = timeout(patience, settled).await.is_ok();
-        let Posted { position: reached, state, error, .. } = posted.borrow().clone();
+        let Posted { position: reached, state, error, standing_by, .. } = posted.borrow().clone();
         let error = error.unwrap_or_default();
+        if standing_by {
+            return Err(NotPosted::Unknown);
+        }
         match state {
             ProjectionState::Diverged => Err(NotPosted::Diverged { error }),
             _ if reached >= position => Ok(()),
