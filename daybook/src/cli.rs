@@ -102,7 +102,8 @@ pub(crate) struct EngineFlags {
     /// The read models: sqlite:DIR [default: read-models in the data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) read_models: Option<String>,
-    /// The search index: DIR [default: search in the data directory]
+    /// The search index: DIR, or http(s)://HOST:PORT/NAME for Elasticsearch [default: search in the
+    /// data directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) search: Option<String>,
     /// The key store: sqlite:FILE [default: keys.sqlite in the data directory]

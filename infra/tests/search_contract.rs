@@ -1,6 +1,10 @@
 //! What every search engine owes, stated once. Another engine is one more line in `engines`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/elasticsearch.rs"]
+mod elasticsearch;
+
+use elasticsearch::Place;
 use event_schemas::{Position, StoreId};
 use infra::{
     read_models::Checkpoint,
@@ -13,13 +17,26 @@ use uuid::Uuid;
 /// An empty index and what must live as long as it.
 struct Engine {
     index: SearchIndex,
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
+    _place: Option<Place>,
 }
 
 async fn engines() -> Vec<Engine> {
     let dir = tempfile::tempdir().unwrap();
     let index = SearchIndex::open_tantivy(dir.path().join("search"), schema()).await.unwrap();
-    vec![Engine { index, _dir: dir }]
+    let tantivy = Engine { index, _dir: Some(dir), _place: None };
+    let Some(place) = Place::new() else { return vec![tantivy] };
+    let index = open_elasticsearch(&place, schema());
+    assert_eq!(index.checkpoint().await.unwrap(), None);
+    vec![tantivy, Engine { index, _dir: None, _place: Some(place) }]
+}
+
+fn open_elasticsearch(place: &Place, schema: Schema) -> SearchIndex {
+    SearchIndex::open_elasticsearch(&place.url().parse().unwrap(), "goods", schema).unwrap()
+}
+
+fn read_elasticsearch(place: &Place, schema: Schema) -> SearchIndex {
+    SearchIndex::read_elasticsearch(&place.url().parse().unwrap(), "goods", schema).unwrap()
 }
 
 fn schema() -> Schema {
@@ -49,14 +66,19 @@ fn document(id: &str, title: &str) -> Document {
     }
 }
 
-fn put(document: Document) -> Change {
-    Change::Put(document)
+fn put(position: u64, document: Document) -> Change {
+    Change::Put(Document { position: Position(position), ..document })
+}
+
+fn delete(position: u64, id: &str) -> Change {
+    Change::Delete { id: id.to_owned(), position: Position(position) }
 }
 
 async fn fill(index: &SearchIndex, documents: Vec<Document>) {
-    let before = index.checkpoint();
+    let before = index.checkpoint().await.unwrap();
     let after = at(before.as_ref().map_or(1, |checkpoint| checkpoint.position.0 + 1));
-    index.commit(before, documents.into_iter().map(put).collect(), after).await.unwrap();
+    let changes = documents.into_iter().map(|document| put(after.position.0, document)).collect();
+    index.commit(before, changes, after).await.unwrap();
 }
 
 fn words(text: &str) -> Query {
@@ -91,13 +113,13 @@ async fn follow(index: &SearchIndex, query: &Query, mut next: Option<Cursor>) ->
 #[tokio::test]
 async fn what_was_committed_is_visible_with_its_checkpoint() {
     for Engine { index, .. } in engines().await {
-        assert_eq!(index.checkpoint(), None);
+        assert_eq!(index.checkpoint().await.unwrap(), None);
         let page = index.query(words("")).await.unwrap();
         assert_eq!((page.total, page.checkpoint, page.next), (0, None, None));
         for n in 1..30_u64 {
             let id = format!("d{n}");
-            let before = index.checkpoint();
-            index.commit(before, vec![put(document(&id, "A mug"))], at(n)).await.unwrap();
+            let before = index.checkpoint().await.unwrap();
+            index.commit(before, vec![put(n, document(&id, "A mug"))], at(n)).await.unwrap();
             let page = index.query(words("mug")).await.unwrap();
             assert_eq!((page.total, page.checkpoint), (n, Some(at(n))));
         }
@@ -108,10 +130,10 @@ async fn what_was_committed_is_visible_with_its_checkpoint() {
 async fn a_commit_builds_on_the_checkpoint_it_names() {
     for Engine { index, .. } in engines().await {
         fill(&index, vec![document("a", "One")]).await;
-        let late = index.commit(None, vec![put(document("b", "Two"))], at(9)).await;
+        let late = index.commit(None, vec![put(9, document("b", "Two"))], at(9)).await;
         assert!(matches!(late, Err(SearchError::Moved { found }) if found == Some(at(1))));
         assert_eq!(found(&index, words("")).await, ["a"]);
-        assert_eq!(index.checkpoint(), Some(at(1)));
+        assert_eq!(index.checkpoint().await.unwrap(), Some(at(1)));
     }
 }
 
@@ -119,8 +141,8 @@ async fn a_commit_builds_on_the_checkpoint_it_names() {
 async fn a_checkpoint_moves_without_documents() {
     for Engine { index, .. } in engines().await {
         for position in [1, 5, 90_000, 90_001] {
-            index.commit(index.checkpoint(), vec![], at(position)).await.unwrap();
-            assert_eq!(index.checkpoint(), Some(at(position)));
+            index.commit(index.checkpoint().await.unwrap(), vec![], at(position)).await.unwrap();
+            assert_eq!(index.checkpoint().await.unwrap(), Some(at(position)));
             let page = index.query(words("")).await.unwrap();
             assert_eq!(page.checkpoint, Some(at(position)));
         }
@@ -134,13 +156,13 @@ async fn a_document_is_replaced_and_deleted_by_its_id() {
         fill(&index, vec![document("a", "Blue cup")]).await;
         assert_eq!(found(&index, words("red")).await, ["b"]);
         assert_eq!(found(&index, words("cup")).await, ["a"]);
-        let before = index.checkpoint();
+        let before = index.checkpoint().await.unwrap();
         // Within one batch the last word counts.
         let changes = vec![
-            Change::Delete("a".to_owned()),
-            Change::Delete("never there".to_owned()),
-            put(document("c", "Green plate")),
-            put(document("c", "Green jug")),
+            delete(9, "a"),
+            delete(9, "never there"),
+            put(8, document("c", "Green plate")),
+            put(9, document("c", "Green jug")),
         ];
         index.commit(before, changes, at(9)).await.unwrap();
         assert_eq!(found(&index, words("")).await, ["b", "c"]);
@@ -369,35 +391,44 @@ async fn a_cursor_stays_right_while_documents_come_and_go() {
             let rest = follow(&index, &query, page.next.clone()).await;
             // Others come, on both sides of the cursor, and the cursor's own document goes.
             let at = ids(&page).pop().unwrap();
-            let mut changes = vec![Change::Delete(at.clone())];
+            let next = index.checkpoint().await.unwrap().unwrap().position.0 + 1;
+            let mut changes = vec![delete(next, &at)];
             for n in 0..40 {
                 let mut other = document(&format!("h{n:02}"), &format!("Good {n} indeed, good"));
                 other.integers = vec![("price", n * 50)];
-                changes.push(put(other));
+                changes.push(put(next, other));
             }
-            let next = index.checkpoint().unwrap().position.0 + 1;
-            index.commit(index.checkpoint(), changes, self::at(next)).await.unwrap();
+            index.commit(index.checkpoint().await.unwrap(), changes, self::at(next)).await.unwrap();
             let mut now = follow(&index, &query, page.next).await;
             now.retain(|id| id.starts_with('g'));
             assert_eq!(now, rest, "{sort:?}");
-            let gone = (0..40).map(|n| Change::Delete(format!("h{n:02}")));
-            let back = goods().into_iter().filter(|good| good.id == at).map(put);
+            let gone = (0..40).map(|n| delete(next + 1, &format!("h{n:02}")));
+            let back =
+                goods().into_iter().filter(|good| good.id == at).map(|good| put(next + 1, good));
             let changes = gone.chain(back).collect();
-            index.commit(index.checkpoint(), changes, self::at(next + 1)).await.unwrap();
+            index
+                .commit(index.checkpoint().await.unwrap(), changes, self::at(next + 1))
+                .await
+                .unwrap();
         }
     }
 }
 
 #[tokio::test]
-async fn clearing_takes_everything_away() {
+async fn an_index_made_anew_takes_the_place_of_the_one_before() {
     for Engine { index, .. } in engines().await {
-        fill(&index, goods()).await;
-        index.clear().await.unwrap();
-        assert_eq!(index.checkpoint(), None);
-        assert_eq!(found(&index, words("")).await, [""; 0]);
-        fill(&index, goods()).await;
-        assert_eq!(index.checkpoint(), Some(at(1)));
+        let mut before = goods();
+        before.push(document("old", "Good of old"));
+        fill(&index, before).await;
+        let fresh = index.anew().await.unwrap();
+        assert_eq!(fresh.checkpoint().await.unwrap(), None);
+        assert_eq!(found(&fresh, words("")).await, [""; 0]);
+        fill(&fresh, goods()).await;
+        fresh.install().await.unwrap();
+        assert_eq!(index.checkpoint().await.unwrap(), Some(at(1)));
         assert_eq!(found(&index, words("")).await.len(), 30);
+        index.commit(Some(at(1)), vec![put(2, document("new", "New good"))], at(2)).await.unwrap();
+        assert_eq!(found(&index, words("new")).await, ["new"]);
     }
 }
 
@@ -424,12 +455,16 @@ mod tantivy_directory {
         fill(&index, goods()).await;
         index.commit(Some(at(1)), vec![], at(500)).await.unwrap();
         let beside = SearchIndex::read_tantivy(path.clone(), schema()).await.unwrap();
-        assert_eq!(beside.checkpoint(), Some(at(1)), "the stored one may lie behind");
+        assert_eq!(
+            beside.checkpoint().await.unwrap(),
+            Some(at(1)),
+            "the stored one may lie behind"
+        );
         assert_eq!(found(&beside, words("")).await.len(), 30);
         index.close().await.unwrap();
         drop(index);
         let again = SearchIndex::open_tantivy(path, schema()).await.unwrap();
-        assert_eq!(again.checkpoint(), Some(at(500)));
+        assert_eq!(again.checkpoint().await.unwrap(), Some(at(500)));
         assert_eq!(found(&again, words("")).await.len(), 30);
     }
 
@@ -442,7 +477,7 @@ mod tantivy_directory {
         let reader = SearchIndex::read_tantivy(dir.path().into(), schema()).await.unwrap();
         let refused = reader.commit(None, vec![], at(1)).await;
         assert!(matches!(refused, Err(SearchError::ReadOnly)));
-        assert!(matches!(reader.clear().await, Err(SearchError::ReadOnly)));
+        assert!(matches!(reader.anew().await, Err(SearchError::ReadOnly)));
         index.close().await.unwrap();
         SearchIndex::open_tantivy(dir.path().into(), schema()).await.unwrap();
     }
@@ -457,7 +492,7 @@ mod tantivy_directory {
         let reader = SearchIndex::read_tantivy(dir.path().into(), newer.clone()).await;
         assert!(matches!(reader, Err(SearchError::Missing(_))));
         let index = SearchIndex::open_tantivy(dir.path().into(), newer).await.unwrap();
-        assert_eq!(index.checkpoint(), None);
+        assert_eq!(index.checkpoint().await.unwrap(), None);
         assert_eq!(found(&index, words("")).await, [""; 0]);
         fill(&index, goods()).await;
         assert_eq!(found(&index, words("")).await.len(), 30);

@@ -111,7 +111,7 @@ impl<S: Sink> Projector<S> {
             posted.state = state;
             // Otherwise only a batch shows that what failed works again.
             if state == ProjectionState::Live {
-                posted.error = None;
+                posted.error = self.sink.set_aside();
             }
         });
         let mut subscription = self.store.subscribe(checkpoint.position, Filter::default());
@@ -168,7 +168,8 @@ impl<S: Sink> Projector<S> {
     }
 
     fn tell(&self, position: Position, state: ProjectionState) {
-        self.posted.send_modify(|posted| *posted = Posted { position, state, error: None });
+        let error = self.sink.set_aside();
+        self.posted.send_modify(|posted| *posted = Posted { position, state, error });
     }
 }
 

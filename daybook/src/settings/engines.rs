@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use infra::event_store::{EventStoreDbUrl, InvalidUrl};
+use infra::{
+    event_store::{EventStoreDbUrl, InvalidUrl},
+    search::{ElasticsearchUrl, InvalidElasticsearchUrl},
+};
 use thiserror::Error;
 
 /// Where the events lie.
@@ -33,6 +36,8 @@ pub(crate) enum ReadModelsUrl {
 pub(crate) enum SearchUrl {
     /// A tantivy directory.
     Tantivy(PathBuf),
+    /// An Elasticsearch.
+    Elasticsearch(ElasticsearchUrl),
 }
 
 /// Where the keys lie.
@@ -93,9 +98,15 @@ impl ReadModelsUrl {
 
 impl SearchUrl {
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
-        const INSTEAD: &str = "a directory";
+        const INSTEAD: &str = "a directory or http://HOST:PORT/NAME";
         match scheme(url) {
-            Some("http" | "https") => Err(later(url, "Elasticsearch", INSTEAD)),
+            Some("http" | "https") => {
+                let parsed = url.parse().map(Self::Elasticsearch);
+                parsed.map_err(|error: InvalidElasticsearchUrl| InvalidEngine::Wrong {
+                    url: masked(url),
+                    reason: error.to_string(),
+                })
+            }
             Some(_) if url.contains("://") => {
                 Err(InvalidEngine::Unknown { url: masked(url), instead: INSTEAD })
             }
@@ -203,6 +214,14 @@ mod tests {
     }
 
     #[test]
+    fn an_elasticsearch_is_named_with_what_its_indexes_begin_with() {
+        let named = SearchUrl::parse("https://ada:hunter2@h:9243/shop").unwrap();
+        assert_eq!(format!("{named:?}"), "Elasticsearch(https://h:9243/shop)");
+        let said = SearchUrl::parse("http://ada:hunter2@h/My Shop").unwrap_err().to_string();
+        assert!(said.starts_with("http://ada:***@h/My Shop: the name behind the host"), "{said}");
+    }
+
+    #[test]
     fn what_a_later_version_brings_is_recognised_and_anything_else_is_not() {
         let said = |result: Result<(), InvalidEngine>| result.unwrap_err().to_string();
         let said_of_wrong =
@@ -213,7 +232,6 @@ mod tests {
             said(BusUrl::parse("nats://h/shop").map(drop)),
             said(ReadModelsUrl::parse("mysql://u:p@h/db").map(drop)),
             said(KeysUrl::parse("mysql://u:p@h/db").map(drop)),
-            said(SearchUrl::parse("https://h/shop").map(drop)),
         ] {
             assert!(said.contains("not in this version"), "{said}");
         }
