@@ -509,3 +509,124 @@ mod tantivy_directory {
         assert!(matches!(read, Err(SearchError::Missing(_))));
     }
 }
+
+mod elasticsearch_server {
+    use super::*;
+
+    fn names(place: &Place) -> Vec<String> {
+        place.indexes().into_keys().collect()
+    }
+
+    #[tokio::test]
+    async fn an_index_is_made_by_who_writes_and_read_by_others() {
+        let Some(place) = Place::new() else { return };
+        let reader = read_elasticsearch(&place, schema());
+        assert_eq!(reader.checkpoint().await.unwrap(), None);
+        let early = reader.query(words("")).await;
+        assert!(matches!(early, Err(SearchError::Missing(_))), "{early:?}");
+        assert!(names(&place).is_empty());
+        let writer = open_elasticsearch(&place, schema());
+        assert_eq!(writer.checkpoint().await.unwrap(), None);
+        fill(&writer, goods()).await;
+        let alias = format!("{}-goods", place.name);
+        let aliases = vec![alias.clone(), format!("{alias}-1-write")];
+        assert_eq!(place.indexes(), [(format!("{alias}-1"), aliases)].into());
+        assert_eq!(reader.checkpoint().await.unwrap(), Some(at(1)));
+        assert_eq!(found(&reader, words("")).await.len(), 30);
+        let refused = reader.commit(Some(at(1)), vec![], at(2)).await;
+        assert!(matches!(refused, Err(SearchError::ReadOnly)));
+        assert!(matches!(reader.anew().await, Err(SearchError::ReadOnly)));
+        // What is not in the mapping is refused by the server, not taken silently.
+        let document = r#"{"id":"x","colour":"red"}"#;
+        let (status, said) = place.call("PUT", &format!("{alias}/_doc/x"), document);
+        assert_eq!(
+            (status, &said["error"]["type"]),
+            (400, &"strict_dynamic_mapping_exception".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn another_schema_is_made_anew_in_the_same_place() {
+        let Some(place) = Place::new() else { return };
+        let old = open_elasticsearch(&place, schema());
+        assert_eq!(old.checkpoint().await.unwrap(), None);
+        fill(&old, goods()).await;
+        let newer = Schema { version: 2, ..schema() };
+        let reader = read_elasticsearch(&place, newer.clone());
+        assert!(matches!(reader.query(words("")).await, Err(SearchError::Missing(_))));
+        let index = open_elasticsearch(&place, newer);
+        assert_eq!(index.checkpoint().await.unwrap(), None);
+        assert_eq!(names(&place), [format!("{}-goods-2", place.name)]);
+        fill(&index, goods()).await;
+        assert_eq!(found(&reader, words("")).await.len(), 30);
+        // Who still writes to the old one is told, and makes no index by it.
+        let late = old.commit(Some(at(1)), vec![put(2, document("x", "X"))], at(2)).await;
+        assert!(matches!(late, Err(SearchError::Unavailable(_))), "{late:?}");
+        assert_eq!(names(&place), [format!("{}-goods-2", place.name)]);
+    }
+
+    #[tokio::test]
+    async fn a_rebuild_that_was_broken_off_leaves_what_there_was() {
+        let Some(place) = Place::new() else { return };
+        let index = open_elasticsearch(&place, schema());
+        assert_eq!(index.checkpoint().await.unwrap(), None);
+        fill(&index, goods()).await;
+        let broken_off = index.anew().await.unwrap();
+        fill(&broken_off, vec![document("half", "Half")]).await;
+        assert_eq!(found(&index, words("")).await.len(), 30);
+        index.commit(Some(at(1)), vec![], at(2)).await.unwrap();
+        let fresh = index.anew().await.unwrap();
+        fill(&fresh, vec![document("whole", "Whole")]).await;
+        fresh.install().await.unwrap();
+        assert_eq!(found(&index, words("")).await, ["whole"]);
+        assert_eq!(names(&place), [format!("{}-goods-3", place.name)]);
+    }
+
+    #[tokio::test]
+    async fn of_two_writers_one_is_told_and_documents_never_grow_older() {
+        let Some(place) = Place::new() else { return };
+        let (one, two) =
+            (open_elasticsearch(&place, schema()), open_elasticsearch(&place, schema()));
+        let (first, second) = tokio::join!(one.checkpoint(), two.checkpoint());
+        assert_eq!((first.unwrap(), second.unwrap()), (None, None));
+        assert_eq!(names(&place).len(), 1);
+        one.commit(None, vec![put(7, document("a", "New mug"))], at(7)).await.unwrap();
+        let late = two.commit(None, vec![put(3, document("a", "Old mug"))], at(3)).await;
+        assert!(matches!(late, Err(SearchError::Moved { found }) if found == Some(at(7))));
+        assert_eq!(found(&one, words("new")).await, ["a"]);
+        let late = two.commit(None, vec![], at(3)).await;
+        assert!(matches!(late, Err(SearchError::Moved { found }) if found == Some(at(7))));
+        two.commit(Some(at(7)), vec![], at(8)).await.unwrap();
+        assert_eq!(one.checkpoint().await.unwrap(), Some(at(8)));
+    }
+
+    #[tokio::test]
+    async fn an_index_of_others_is_refused_and_left_alone() {
+        let Some(place) = Place::new() else { return };
+        let alias = format!("{}-goods", place.name);
+        let body = format!(r#"{{"aliases":{{"{alias}":{{}}}}}}"#);
+        assert_eq!(place.call("PUT", &format!("{alias}-of-others"), &body).0, 200);
+        let index = open_elasticsearch(&place, schema());
+        assert!(matches!(index.checkpoint().await, Err(SearchError::Foreign(_))));
+        let fresh = index.anew().await.unwrap();
+        assert!(matches!(fresh.install().await, Err(SearchError::Foreign(_))));
+        assert!(names(&place).contains(&format!("{alias}-of-others")));
+    }
+
+    #[tokio::test]
+    async fn a_document_that_the_mapping_refuses_is_set_aside() {
+        let Some(place) = Place::new() else { return };
+        let index = open_elasticsearch(&place, schema());
+        assert_eq!(index.checkpoint().await.unwrap(), None);
+        let mut huge = document("huge", "Mug");
+        huge.keywords = vec![("part", "x".repeat(40_000))];
+        fill(&index, vec![document("a", "Mug"), huge, document("b", "Mug")]).await;
+        assert_eq!(found(&index, words("mug")).await, ["a", "b"]);
+        let said = index.set_aside().unwrap();
+        assert!(said.contains("\"huge\"") && said.contains("32766"), "{said}");
+        assert_eq!(index.by_id(vec!["huge".to_owned()]).await.unwrap().len(), 1);
+        fill(&index, vec![document("huge", "Mug")]).await;
+        assert_eq!(index.set_aside(), None);
+        assert_eq!(found(&index, words("mug")).await, ["a", "b", "huge"]);
+    }
+}
