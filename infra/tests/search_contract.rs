@@ -587,8 +587,14 @@ mod elasticsearch_server {
         let Some(place) = Place::new() else { return };
         let (one, two) =
             (open_elasticsearch(&place, schema()), open_elasticsearch(&place, schema()));
-        let (first, second) = tokio::join!(one.checkpoint(), two.checkpoint());
-        assert_eq!((first.unwrap(), second.unwrap()), (None, None));
+        let begin = async |index: &SearchIndex| loop {
+            match index.checkpoint().await {
+                // The index has just been made, and its shard is about to start.
+                Err(SearchError::Unavailable(_)) => tokio::task::yield_now().await,
+                other => return other.unwrap(),
+            }
+        };
+        assert_eq!(tokio::join!(begin(&one), begin(&two)), (None, None));
         assert_eq!(names(&place).len(), 1);
         one.commit(None, vec![put(7, document("a", "New mug"))], at(7)).await.unwrap();
         let late = two.commit(None, vec![put(3, document("a", "Old mug"))], at(3)).await;
@@ -623,7 +629,7 @@ mod elasticsearch_server {
         fill(&index, vec![document("a", "Mug"), huge, document("b", "Mug")]).await;
         assert_eq!(found(&index, words("mug")).await, ["a", "b"]);
         let said = index.set_aside().unwrap();
-        assert!(said.contains("\"huge\"") && said.contains("32766"), "{said}");
+        assert!(said.contains("\"huge\"") && said.contains("keywords.part"), "{said}");
         assert_eq!(index.by_id(vec!["huge".to_owned()]).await.unwrap().len(), 1);
         fill(&index, vec![document("huge", "Mug")]).await;
         assert_eq!(index.set_aside(), None);

@@ -359,7 +359,7 @@ async fn a_server_that_does_not_answer_is_not_waited_for() {
 #[tokio::test]
 async fn something_else_than_an_elasticsearch_is_told() {
     let (server, index) = Server::start(vec![]).await;
-    server.next("_alias", Fault::Status(200));
+    server.next("_mapping", Fault::Status(200));
     let said = index.checkpoint().await.unwrap_err().to_string();
     assert!(said.contains("Elasticsearch"), "{said}");
     server.next("_alias", Fault::Status(401));

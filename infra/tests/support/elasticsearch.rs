@@ -34,6 +34,11 @@ impl Place {
         Some(Self { address, name: format!("test-{}", Uuid::new_v4().simple()) })
     }
 
+    /// The server's host and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// As `--search` takes it.
     pub fn url(&self) -> String {
         format!("http://{}/{}", self.address, self.name)
@@ -55,7 +60,9 @@ impl Place {
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or_default())
+        let chunked = head.to_lowercase().contains("transfer-encoding: chunked");
+        let body = if chunked { unchunked(body) } else { body.to_owned() };
+        (status, serde_json::from_str(&body).unwrap_or_default())
     }
 
     /// The indexes under the name, each with its aliases.
@@ -67,6 +74,16 @@ impl Place {
         let indexes = indexes.as_object().unwrap().iter();
         indexes.map(|(name, index)| (name.clone(), aliases(index))).collect()
     }
+}
+
+fn unchunked(mut rest: &str) -> String {
+    let mut whole = String::new();
+    while let Some((size, behind)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        whole.push_str(&behind[..size]);
+        rest = behind[size..].strip_prefix("\r\n").unwrap_or("");
+    }
+    whole
 }
 
 impl Drop for Place {

@@ -22,7 +22,7 @@ pub(super) const SHORT: Duration = Duration::from_secs(5);
 /// How long a call may take that writes a lot or changes the cluster's state.
 pub(super) const LONG: Duration = Duration::from_secs(30);
 /// So much of what a server says is shown.
-const SHOWN: usize = 400;
+const SHOWN: usize = 200;
 
 /// One server, or what stands before a cluster.
 #[derive(Clone)]
@@ -102,14 +102,14 @@ struct Refusal {
 }
 
 impl Reason {
-    /// In one line; the deepest cause says most.
+    /// In one line: what it says, and what caused it.
     pub(super) fn shown(&self) -> String {
         let own = self.reason.as_deref().unwrap_or_default();
-        let whole = match &self.caused_by {
+        let own: String = own.chars().take(SHOWN).collect();
+        match &self.caused_by {
             Some(cause) => format!("{own}: {}", cause.shown()),
-            None => own.to_owned(),
-        };
-        whole.chars().take(SHOWN).collect()
+            None => own,
+        }
     }
 }
 
