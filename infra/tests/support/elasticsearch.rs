@@ -28,10 +28,14 @@ impl Place {
             eprintln!("skipped over Elasticsearch: TEST_ELASTICSEARCH_URL names none");
             return None;
         };
-        let address =
-            url.strip_prefix("http://").expect("TEST_ELASTICSEARCH_URL is http://HOST:PORT");
+        Some(Self::at(&url))
+    }
+
+    /// A name on the server at a URL, `http://HOST:PORT`.
+    pub fn at(url: &str) -> Self {
+        let address = url.strip_prefix("http://").expect("the URL is written http://HOST:PORT");
         let address = address.trim_end_matches('/').to_owned();
-        Some(Self { address, name: format!("test-{}", Uuid::new_v4().simple()) })
+        Self { address, name: format!("test-{}", Uuid::new_v4().simple()) }
     }
 
     /// The server's host and port.

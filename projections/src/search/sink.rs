@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeSet, HashMap},
+    ops::Range,
     time::Duration,
 };
 
@@ -17,8 +18,8 @@ use super::{
 use crate::{Batch, Entry, FoldError, Sink, SinkError};
 
 /// A commit of many documents is followed by a rest: under a flood of changes a few large commits
-/// cost far less than many small ones.
-const MANY: usize = 100;
+/// cost far less than many small ones. One of a whole batch would not become larger by waiting.
+const MANY: Range<usize> = 100..4_000;
 const REST: Duration = Duration::from_millis(250);
 
 /// The projection into a search index.
@@ -155,7 +156,7 @@ impl Sink for SearchSink {
             touched.fold(entry).map_err(|error| entry.poison(&error))?;
         }
         let changes = touched.changes().map_err(|error| SinkError::Damaged(error.to_string()))?;
-        let many = changes.len() >= MANY;
+        let many = MANY.contains(&changes.len());
         if many {
             sleep_until(self.rested).await;
         }

@@ -18,7 +18,7 @@ use super::{
 use crate::search::{Change, Schema, SearchError};
 
 /// A request is closed once it has so many bytes.
-const BYTES: usize = 4 << 20;
+const BYTES: usize = 1 << 20;
 /// So many requests are under way at once.
 const AT_ONCE: usize = 2;
 /// How often a part that the server has no room for is sent, and how long is waited first; each
