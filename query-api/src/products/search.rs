@@ -4,7 +4,7 @@ use axum::{extract::State, response::Response};
 use event_schemas::MAX_AMOUNT;
 use infra::{
     http::{Cursor, CursorValue, Problem},
-    search::{self, Facet, FacetCount},
+    search::{self, Facet, FacetCount, SearchError},
 };
 use projections::search::{BRAND, CATEGORY, DEPARTMENT, IN_STOCK, NAME, ON_SHELF, PRICE, TITLE};
 use serde::Serialize;
@@ -131,8 +131,16 @@ async fn find(
 ) -> Result<(search::Page, Posted), Problem> {
     let until = Instant::now() + asked.patience();
     loop {
-        let page = state.search.query(query.clone()).await;
-        let page = page.map_err(|error| unreadable_index(&error))?;
+        let page = match state.search.query(query.clone()).await {
+            // Whoever posts it may be about to make it, and the engine about to come back.
+            Err(SearchError::Missing(_) | SearchError::Unavailable(_))
+                if asked.wanted.is_some() && Instant::now() < until =>
+            {
+                sleep(LOOK_AGAIN).await;
+                continue;
+            }
+            found => found.map_err(|error| unreadable_index(&error))?,
+        };
         let position = match &page.checkpoint {
             Some(checkpoint) if checkpoint.store != state.store.id() => {
                 return Err(diverged(NAME, "it was posted from another event store"));
