@@ -237,3 +237,29 @@ async fn a_checkpoint_that_somebody_else_moved_is_told() {
     index.close().await.unwrap();
     assert!(matches!(index.anew().await, Err(SearchError::Closed)));
 }
+
+/// A commit that failed halfway leaves documents that are further than the checkpoint. Whatever is
+/// posted again, in whatever parts, they come to what the events say.
+#[tokio::test]
+async fn documents_that_are_ahead_of_the_checkpoint_are_not_folded_twice() {
+    let Some(place) = Place::new() else { return };
+    let mut shop = Shop::default();
+    shop.product("mug", &["mug-red".to_owned(), "mug-blue".to_owned()]);
+    shop.product("cup", &["cup-red".to_owned()]);
+    shop.receive("mug-red", 10);
+    shop.reserve("mug-red", "o1", 10);
+    shop.receive("cup-red", 5);
+    let log = logged(&shop.log);
+    let index = index_of(&place);
+    let mut ahead = SearchSink::live(index.clone(), STORE);
+    post(&mut ahead, &log, log.len()).await.unwrap();
+    // As if the checkpoint had never been written.
+    let checkpoint = format!("{}-products/_doc/.checkpoint", place.name);
+    for size in 1..=log.len() {
+        assert_eq!(place.call("DELETE", &checkpoint, "").0, 200);
+        assert_eq!(index.checkpoint().await.unwrap(), None);
+        let mut again = SearchSink::live(index.clone(), STORE);
+        post(&mut again, &log, size).await.unwrap();
+        assert_eq!(documents(&index).await, expected(&shop.log), "in parts of {size}");
+    }
+}
