@@ -109,7 +109,8 @@ pub(crate) struct EngineFlags {
     /// A read-only copy of the read models' database, for queries: mysql://USER:PASSWORD@HOST/DATABASE
     #[arg(long, value_name = "URL")]
     pub(crate) read_models_replica: Option<String>,
-    /// The search index: DIR [default: search in the data directory]
+    /// The search index: DIR, or http(s)://HOST:PORT/NAME for Elasticsearch [default: search in the
+    /// data directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) search: Option<String>,
     /// The key store: sqlite:FILE or mysql://USER:PASSWORD@HOST/DATABASE, a database of its own

@@ -131,10 +131,17 @@ pub(crate) async fn read_models_to_read(settings: &Settings) -> Result<ReadModel
     Ok(opened.context("the read models cannot be read")?)
 }
 
-/// Opens the search index for writing.
+/// What the documents of the search index are.
+const PRODUCTS: &str = "products";
+
+/// Opens the search index for writing. An Elasticsearch may be away: it is asked when there is
+/// something to post or to find.
 pub(crate) async fn search(settings: &Settings) -> Result<SearchIndex, Failure> {
-    let SearchUrl::Tantivy(dir) = &settings.search;
-    let index = SearchIndex::open_tantivy(dir.clone(), projections::search::schema()).await;
+    let schema = projections::search::schema();
+    let index = match &settings.search {
+        SearchUrl::Tantivy(dir) => SearchIndex::open_tantivy(dir.clone(), schema).await,
+        SearchUrl::Elasticsearch(url) => SearchIndex::open_elasticsearch(url, PRODUCTS, schema),
+    };
     Ok(index.context("the search index cannot be opened")?)
 }
 
@@ -168,10 +175,16 @@ pub(crate) async fn search_status(
     settings: &Settings,
     store: &EventStore,
 ) -> Result<ProjectionStatus, Failure> {
-    let SearchUrl::Tantivy(dir) = &settings.search;
-    let index = SearchIndex::read_tantivy(dir.clone(), projections::search::schema()).await;
+    let schema = projections::search::schema();
+    let index = match &settings.search {
+        SearchUrl::Tantivy(dir) => SearchIndex::read_tantivy(dir.clone(), schema).await,
+        SearchUrl::Elasticsearch(url) => SearchIndex::read_elasticsearch(url, PRODUCTS, schema),
+    };
     let (checkpoint, error) = match index {
-        Ok(index) => (index.checkpoint(), None),
+        Ok(index) => match index.checkpoint().await {
+            Ok(checkpoint) => (checkpoint, index.set_aside()),
+            Err(error) => (None, Some(error.to_string())),
+        },
         Err(SearchError::Missing(_)) => (None, None),
         Err(error) => (None, Some(error.to_string())),
     };

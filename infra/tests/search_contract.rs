@@ -1,6 +1,10 @@
 //! What every search engine owes, stated once. Another engine is one more line in `engines`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "support/elasticsearch.rs"]
+mod elasticsearch;
+
+use elasticsearch::Place;
 use event_schemas::{Position, StoreId};
 use infra::{
     read_models::Checkpoint,
@@ -13,13 +17,26 @@ use uuid::Uuid;
 /// An empty index and what must live as long as it.
 struct Engine {
     index: SearchIndex,
-    _dir: tempfile::TempDir,
+    _dir: Option<tempfile::TempDir>,
+    _place: Option<Place>,
 }
 
 async fn engines() -> Vec<Engine> {
     let dir = tempfile::tempdir().unwrap();
     let index = SearchIndex::open_tantivy(dir.path().join("search"), schema()).await.unwrap();
-    vec![Engine { index, _dir: dir }]
+    let tantivy = Engine { index, _dir: Some(dir), _place: None };
+    let Some(place) = Place::new() else { return vec![tantivy] };
+    let index = open_elasticsearch(&place, schema());
+    assert_eq!(index.checkpoint().await.unwrap(), None);
+    vec![tantivy, Engine { index, _dir: None, _place: Some(place) }]
+}
+
+fn open_elasticsearch(place: &Place, schema: Schema) -> SearchIndex {
+    SearchIndex::open_elasticsearch(&place.url().parse().unwrap(), "goods", schema).unwrap()
+}
+
+fn read_elasticsearch(place: &Place, schema: Schema) -> SearchIndex {
+    SearchIndex::read_elasticsearch(&place.url().parse().unwrap(), "goods", schema).unwrap()
 }
 
 fn schema() -> Schema {
@@ -49,14 +66,19 @@ fn document(id: &str, title: &str) -> Document {
     }
 }
 
-fn put(document: Document) -> Change {
-    Change::Put(document)
+fn put(position: u64, document: Document) -> Change {
+    Change::Put(Document { position: Position(position), ..document })
+}
+
+fn delete(position: u64, id: &str) -> Change {
+    Change::Delete { id: id.to_owned(), position: Position(position) }
 }
 
 async fn fill(index: &SearchIndex, documents: Vec<Document>) {
-    let before = index.checkpoint();
+    let before = index.checkpoint().await.unwrap();
     let after = at(before.as_ref().map_or(1, |checkpoint| checkpoint.position.0 + 1));
-    index.commit(before, documents.into_iter().map(put).collect(), after).await.unwrap();
+    let changes = documents.into_iter().map(|document| put(after.position.0, document)).collect();
+    index.commit(before, changes, after).await.unwrap();
 }
 
 fn words(text: &str) -> Query {
@@ -91,13 +113,13 @@ async fn follow(index: &SearchIndex, query: &Query, mut next: Option<Cursor>) ->
 #[tokio::test]
 async fn what_was_committed_is_visible_with_its_checkpoint() {
     for Engine { index, .. } in engines().await {
-        assert_eq!(index.checkpoint(), None);
+        assert_eq!(index.checkpoint().await.unwrap(), None);
         let page = index.query(words("")).await.unwrap();
         assert_eq!((page.total, page.checkpoint, page.next), (0, None, None));
         for n in 1..30_u64 {
             let id = format!("d{n}");
-            let before = index.checkpoint();
-            index.commit(before, vec![put(document(&id, "A mug"))], at(n)).await.unwrap();
+            let before = index.checkpoint().await.unwrap();
+            index.commit(before, vec![put(n, document(&id, "A mug"))], at(n)).await.unwrap();
             let page = index.query(words("mug")).await.unwrap();
             assert_eq!((page.total, page.checkpoint), (n, Some(at(n))));
         }
@@ -108,10 +130,10 @@ async fn what_was_committed_is_visible_with_its_checkpoint() {
 async fn a_commit_builds_on_the_checkpoint_it_names() {
     for Engine { index, .. } in engines().await {
         fill(&index, vec![document("a", "One")]).await;
-        let late = index.commit(None, vec![put(document("b", "Two"))], at(9)).await;
+        let late = index.commit(None, vec![put(9, document("b", "Two"))], at(9)).await;
         assert!(matches!(late, Err(SearchError::Moved { found }) if found == Some(at(1))));
         assert_eq!(found(&index, words("")).await, ["a"]);
-        assert_eq!(index.checkpoint(), Some(at(1)));
+        assert_eq!(index.checkpoint().await.unwrap(), Some(at(1)));
     }
 }
 
@@ -119,8 +141,8 @@ async fn a_commit_builds_on_the_checkpoint_it_names() {
 async fn a_checkpoint_moves_without_documents() {
     for Engine { index, .. } in engines().await {
         for position in [1, 5, 90_000, 90_001] {
-            index.commit(index.checkpoint(), vec![], at(position)).await.unwrap();
-            assert_eq!(index.checkpoint(), Some(at(position)));
+            index.commit(index.checkpoint().await.unwrap(), vec![], at(position)).await.unwrap();
+            assert_eq!(index.checkpoint().await.unwrap(), Some(at(position)));
             let page = index.query(words("")).await.unwrap();
             assert_eq!(page.checkpoint, Some(at(position)));
         }
@@ -134,13 +156,13 @@ async fn a_document_is_replaced_and_deleted_by_its_id() {
         fill(&index, vec![document("a", "Blue cup")]).await;
         assert_eq!(found(&index, words("red")).await, ["b"]);
         assert_eq!(found(&index, words("cup")).await, ["a"]);
-        let before = index.checkpoint();
+        let before = index.checkpoint().await.unwrap();
         // Within one batch the last word counts.
         let changes = vec![
-            Change::Delete("a".to_owned()),
-            Change::Delete("never there".to_owned()),
-            put(document("c", "Green plate")),
-            put(document("c", "Green jug")),
+            delete(9, "a"),
+            delete(9, "never there"),
+            put(8, document("c", "Green plate")),
+            put(9, document("c", "Green jug")),
         ];
         index.commit(before, changes, at(9)).await.unwrap();
         assert_eq!(found(&index, words("")).await, ["b", "c"]);
@@ -369,35 +391,44 @@ async fn a_cursor_stays_right_while_documents_come_and_go() {
             let rest = follow(&index, &query, page.next.clone()).await;
             // Others come, on both sides of the cursor, and the cursor's own document goes.
             let at = ids(&page).pop().unwrap();
-            let mut changes = vec![Change::Delete(at.clone())];
+            let next = index.checkpoint().await.unwrap().unwrap().position.0 + 1;
+            let mut changes = vec![delete(next, &at)];
             for n in 0..40 {
                 let mut other = document(&format!("h{n:02}"), &format!("Good {n} indeed, good"));
                 other.integers = vec![("price", n * 50)];
-                changes.push(put(other));
+                changes.push(put(next, other));
             }
-            let next = index.checkpoint().unwrap().position.0 + 1;
-            index.commit(index.checkpoint(), changes, self::at(next)).await.unwrap();
+            index.commit(index.checkpoint().await.unwrap(), changes, self::at(next)).await.unwrap();
             let mut now = follow(&index, &query, page.next).await;
             now.retain(|id| id.starts_with('g'));
             assert_eq!(now, rest, "{sort:?}");
-            let gone = (0..40).map(|n| Change::Delete(format!("h{n:02}")));
-            let back = goods().into_iter().filter(|good| good.id == at).map(put);
+            let gone = (0..40).map(|n| delete(next + 1, &format!("h{n:02}")));
+            let back =
+                goods().into_iter().filter(|good| good.id == at).map(|good| put(next + 1, good));
             let changes = gone.chain(back).collect();
-            index.commit(index.checkpoint(), changes, self::at(next + 1)).await.unwrap();
+            index
+                .commit(index.checkpoint().await.unwrap(), changes, self::at(next + 1))
+                .await
+                .unwrap();
         }
     }
 }
 
 #[tokio::test]
-async fn clearing_takes_everything_away() {
+async fn an_index_made_anew_takes_the_place_of_the_one_before() {
     for Engine { index, .. } in engines().await {
-        fill(&index, goods()).await;
-        index.clear().await.unwrap();
-        assert_eq!(index.checkpoint(), None);
-        assert_eq!(found(&index, words("")).await, [""; 0]);
-        fill(&index, goods()).await;
-        assert_eq!(index.checkpoint(), Some(at(1)));
+        let mut before = goods();
+        before.push(document("old", "Good of old"));
+        fill(&index, before).await;
+        let fresh = index.anew().await.unwrap();
+        assert_eq!(fresh.checkpoint().await.unwrap(), None);
+        assert_eq!(found(&fresh, words("")).await, [""; 0]);
+        fill(&fresh, goods()).await;
+        fresh.install().await.unwrap();
+        assert_eq!(index.checkpoint().await.unwrap(), Some(at(1)));
         assert_eq!(found(&index, words("")).await.len(), 30);
+        index.commit(Some(at(1)), vec![put(2, document("new", "New good"))], at(2)).await.unwrap();
+        assert_eq!(found(&index, words("new")).await, ["new"]);
     }
 }
 
@@ -424,12 +455,16 @@ mod tantivy_directory {
         fill(&index, goods()).await;
         index.commit(Some(at(1)), vec![], at(500)).await.unwrap();
         let beside = SearchIndex::read_tantivy(path.clone(), schema()).await.unwrap();
-        assert_eq!(beside.checkpoint(), Some(at(1)), "the stored one may lie behind");
+        assert_eq!(
+            beside.checkpoint().await.unwrap(),
+            Some(at(1)),
+            "the stored one may lie behind"
+        );
         assert_eq!(found(&beside, words("")).await.len(), 30);
         index.close().await.unwrap();
         drop(index);
         let again = SearchIndex::open_tantivy(path, schema()).await.unwrap();
-        assert_eq!(again.checkpoint(), Some(at(500)));
+        assert_eq!(again.checkpoint().await.unwrap(), Some(at(500)));
         assert_eq!(found(&again, words("")).await.len(), 30);
     }
 
@@ -442,7 +477,7 @@ mod tantivy_directory {
         let reader = SearchIndex::read_tantivy(dir.path().into(), schema()).await.unwrap();
         let refused = reader.commit(None, vec![], at(1)).await;
         assert!(matches!(refused, Err(SearchError::ReadOnly)));
-        assert!(matches!(reader.clear().await, Err(SearchError::ReadOnly)));
+        assert!(matches!(reader.anew().await, Err(SearchError::ReadOnly)));
         index.close().await.unwrap();
         SearchIndex::open_tantivy(dir.path().into(), schema()).await.unwrap();
     }
@@ -457,7 +492,7 @@ mod tantivy_directory {
         let reader = SearchIndex::read_tantivy(dir.path().into(), newer.clone()).await;
         assert!(matches!(reader, Err(SearchError::Missing(_))));
         let index = SearchIndex::open_tantivy(dir.path().into(), newer).await.unwrap();
-        assert_eq!(index.checkpoint(), None);
+        assert_eq!(index.checkpoint().await.unwrap(), None);
         assert_eq!(found(&index, words("")).await, [""; 0]);
         fill(&index, goods()).await;
         assert_eq!(found(&index, words("")).await.len(), 30);
@@ -472,5 +507,132 @@ mod tantivy_directory {
         assert!(dir.path().join("letter.txt").exists());
         let read = SearchIndex::read_tantivy(dir.path().join("none"), schema()).await;
         assert!(matches!(read, Err(SearchError::Missing(_))));
+    }
+}
+
+mod elasticsearch_server {
+    use super::*;
+
+    fn names(place: &Place) -> Vec<String> {
+        place.indexes().into_keys().collect()
+    }
+
+    #[tokio::test]
+    async fn an_index_is_made_by_who_writes_and_read_by_others() {
+        let Some(place) = Place::new() else { return };
+        let reader = read_elasticsearch(&place, schema());
+        assert_eq!(reader.checkpoint().await.unwrap(), None);
+        let early = reader.query(words("")).await;
+        assert!(matches!(early, Err(SearchError::Missing(_))), "{early:?}");
+        assert!(names(&place).is_empty());
+        let writer = open_elasticsearch(&place, schema());
+        assert_eq!(writer.checkpoint().await.unwrap(), None);
+        fill(&writer, goods()).await;
+        let alias = format!("{}-goods", place.name);
+        let aliases = vec![alias.clone(), format!("{alias}-1-write")];
+        assert_eq!(place.indexes(), [(format!("{alias}-1"), aliases)].into());
+        assert_eq!(reader.checkpoint().await.unwrap(), Some(at(1)));
+        assert_eq!(found(&reader, words("")).await.len(), 30);
+        let refused = reader.commit(Some(at(1)), vec![], at(2)).await;
+        assert!(matches!(refused, Err(SearchError::ReadOnly)));
+        assert!(matches!(reader.anew().await, Err(SearchError::ReadOnly)));
+        // What is not in the mapping is refused by the server, not taken silently.
+        let document = r#"{"id":"x","colour":"red"}"#;
+        let (status, said) = place.call("PUT", &format!("{alias}/_doc/x"), document);
+        assert_eq!(
+            (status, &said["error"]["type"]),
+            (400, &"strict_dynamic_mapping_exception".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn another_schema_is_made_anew_in_the_same_place() {
+        let Some(place) = Place::new() else { return };
+        let old = open_elasticsearch(&place, schema());
+        assert_eq!(old.checkpoint().await.unwrap(), None);
+        fill(&old, goods()).await;
+        let newer = Schema { version: 2, ..schema() };
+        let reader = read_elasticsearch(&place, newer.clone());
+        assert!(matches!(reader.query(words("")).await, Err(SearchError::Missing(_))));
+        let index = open_elasticsearch(&place, newer);
+        assert_eq!(index.checkpoint().await.unwrap(), None);
+        assert_eq!(names(&place), [format!("{}-goods-2", place.name)]);
+        fill(&index, goods()).await;
+        assert_eq!(found(&reader, words("")).await.len(), 30);
+        // Who still writes to the old one is told, and makes no index by it.
+        let late = old.commit(Some(at(1)), vec![put(2, document("x", "X"))], at(2)).await;
+        assert!(matches!(late, Err(SearchError::Unavailable(_))), "{late:?}");
+        assert_eq!(names(&place), [format!("{}-goods-2", place.name)]);
+    }
+
+    #[tokio::test]
+    async fn a_rebuild_that_was_broken_off_leaves_what_there_was() {
+        let Some(place) = Place::new() else { return };
+        let index = open_elasticsearch(&place, schema());
+        assert_eq!(index.checkpoint().await.unwrap(), None);
+        fill(&index, goods()).await;
+        let broken_off = index.anew().await.unwrap();
+        fill(&broken_off, vec![document("half", "Half")]).await;
+        assert_eq!(found(&index, words("")).await.len(), 30);
+        index.commit(Some(at(1)), vec![], at(2)).await.unwrap();
+        let fresh = index.anew().await.unwrap();
+        fill(&fresh, vec![document("whole", "Whole")]).await;
+        fresh.install().await.unwrap();
+        assert_eq!(found(&index, words("")).await, ["whole"]);
+        assert_eq!(names(&place), [format!("{}-goods-3", place.name)]);
+    }
+
+    #[tokio::test]
+    async fn of_two_writers_one_is_told_and_documents_never_grow_older() {
+        let Some(place) = Place::new() else { return };
+        let (one, two) =
+            (open_elasticsearch(&place, schema()), open_elasticsearch(&place, schema()));
+        let begin = async |index: &SearchIndex| loop {
+            match index.checkpoint().await {
+                // The index has just been made, and its shard is about to start.
+                Err(SearchError::Unavailable(_)) => tokio::task::yield_now().await,
+                other => return other.unwrap(),
+            }
+        };
+        assert_eq!(tokio::join!(begin(&one), begin(&two)), (None, None));
+        assert_eq!(names(&place).len(), 1);
+        one.commit(None, vec![put(7, document("a", "New mug"))], at(7)).await.unwrap();
+        let late = two.commit(None, vec![put(3, document("a", "Old mug"))], at(3)).await;
+        assert!(matches!(late, Err(SearchError::Moved { found }) if found == Some(at(7))));
+        assert_eq!(found(&one, words("new")).await, ["a"]);
+        let late = two.commit(None, vec![], at(3)).await;
+        assert!(matches!(late, Err(SearchError::Moved { found }) if found == Some(at(7))));
+        two.commit(Some(at(7)), vec![], at(8)).await.unwrap();
+        assert_eq!(one.checkpoint().await.unwrap(), Some(at(8)));
+    }
+
+    #[tokio::test]
+    async fn an_index_of_others_is_refused_and_left_alone() {
+        let Some(place) = Place::new() else { return };
+        let alias = format!("{}-goods", place.name);
+        let body = format!(r#"{{"aliases":{{"{alias}":{{}}}}}}"#);
+        assert_eq!(place.call("PUT", &format!("{alias}-of-others"), &body).0, 200);
+        let index = open_elasticsearch(&place, schema());
+        assert!(matches!(index.checkpoint().await, Err(SearchError::Foreign(_))));
+        let fresh = index.anew().await.unwrap();
+        assert!(matches!(fresh.install().await, Err(SearchError::Foreign(_))));
+        assert!(names(&place).contains(&format!("{alias}-of-others")));
+    }
+
+    #[tokio::test]
+    async fn a_document_that_the_mapping_refuses_is_set_aside() {
+        let Some(place) = Place::new() else { return };
+        let index = open_elasticsearch(&place, schema());
+        assert_eq!(index.checkpoint().await.unwrap(), None);
+        let mut huge = document("huge", "Mug");
+        huge.keywords = vec![("part", "x".repeat(40_000))];
+        fill(&index, vec![document("a", "Mug"), huge, document("b", "Mug")]).await;
+        assert_eq!(found(&index, words("mug")).await, ["a", "b"]);
+        let said = index.set_aside().unwrap();
+        assert!(said.contains("\"huge\"") && said.contains("keywords.part"), "{said}");
+        assert_eq!(index.by_id(vec!["huge".to_owned()]).await.unwrap().len(), 1);
+        fill(&index, vec![document("huge", "Mug")]).await;
+        assert_eq!(index.set_aside(), None);
+        assert_eq!(found(&index, words("mug")).await, ["a", "b", "huge"]);
     }
 }

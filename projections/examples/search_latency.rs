@@ -5,22 +5,17 @@
 //! `cargo run --release -p projections --example search_latency -- products.csv.gz [RATE] [SECONDS]`
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use std::{fs::File, sync::Arc, time::Duration};
+mod grocery;
 
-use event_schemas::{
-    Actor, Currency, Event, Logged, Metadata, NewEvent, Position, ProductCreated, ProductEvent,
-    Recorded, Revision, StockEvent, StockReceived, StoreId, StreamName, Timestamp, Variant,
-};
-use infra::{
-    read_models::Checkpoint,
-    search::{Query, SearchIndex, Sort},
-};
-use projections::{
-    Batch, Entry, Sink,
-    search::{BRAND, CATEGORY, DEPARTMENT, IN_STOCK, ON_SHELF, PRICE, SearchSink, TITLE, schema},
+use std::time::Duration;
+
+use event_schemas::{Logged, ProductCreated};
+use grocery::{created, read, received};
+use infra::search::{Query, SearchIndex, Sort};
+use projections::search::{
+    BRAND, CATEGORY, DEPARTMENT, IN_STOCK, ON_SHELF, PRICE, SearchSink, TITLE, schema,
 };
 use tokio::time::{Instant, sleep_until};
-use uuid::Uuid;
 
 #[tokio::main]
 async fn main() {
@@ -32,22 +27,10 @@ async fn main() {
 
     let dir = tempfile::tempdir().unwrap();
     let index = SearchIndex::open_tantivy(dir.path().join("search"), schema()).await.unwrap();
-    let store = StoreId(Uuid::from_u128(1));
-    let mut sink = SearchSink::live(index.clone(), store);
     let begun = Instant::now();
     let events: Vec<Logged> = created(&products).chain(received(&products)).collect();
-    let mut from = Checkpoint::start(store);
-    for chunk in events.chunks(8_000) {
-        let last = chunk.last().unwrap();
-        let to =
-            Checkpoint { store, position: last.position, last: Some((last.position, last.id)) };
-        let events = chunk
-            .iter()
-            .map(|logged| Entry { logged, decoded: logged.decode().unwrap() })
-            .collect();
-        sink.apply(&Batch { from, to: to.clone(), events }).await.unwrap();
-        from = to;
-    }
+    let mut sink = SearchSink::live(index.clone(), grocery::STORE);
+    grocery::post(&mut sink, &events).await;
     println!("{} events posted in {:.1?}", events.len(), begun.elapsed());
     drop(events);
 
@@ -159,63 +142,4 @@ fn question(products: &[ProductCreated], seed: &mut u64) -> (&'static str, Query
 fn random(seed: &mut u64, below: usize) -> usize {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     usize::try_from(*seed >> 33).unwrap() % below
-}
-
-fn read(path: &str) -> Vec<ProductCreated> {
-    let file = flate2::read::MultiGzDecoder::new(File::open(path).unwrap());
-    let mut rows = csv::Reader::from_reader(file);
-    let headers = rows.headers().unwrap().clone();
-    let column = |name| headers.iter().position(|header| header == name).unwrap();
-    let (sku, title, brand) = (column("sku"), column("title"), column("brand"));
-    let (department, category, price) = (column("department"), column("category"), column("price"));
-    let product = |row: csv::StringRecord| {
-        let amount = row[price].replace('.', "").parse().unwrap();
-        ProductCreated {
-            product_id: row[sku].to_owned(),
-            title: row[title].to_owned(),
-            brand: row[brand].to_owned(),
-            department: row[department].to_owned(),
-            category: row[category].to_owned(),
-            attributes: [].into(),
-            on_shelf: true,
-            variants: vec![Variant {
-                sku: row[sku].to_owned(),
-                title: String::new(),
-                price: Currency::USD.money(amount),
-            }],
-        }
-    };
-    rows.records().map(|row| product(row.unwrap())).collect()
-}
-
-fn created(products: &[ProductCreated]) -> impl Iterator<Item = Logged> {
-    (1..).zip(products).map(|(position, product)| {
-        let event = Event::from(ProductEvent::from(product.clone()));
-        logged(position, StreamName::new("product", &product.product_id), 0, event)
-    })
-}
-
-fn received(products: &[ProductCreated]) -> impl Iterator<Item = Logged> {
-    (products.len() as u64 + 1..).zip(products).map(|(position, product)| {
-        let received = StockReceived { quantity: 9, batch: None, on_hand: 9, reserved: 0 };
-        let event = Event::from(StockEvent::from(received));
-        logged(position, StreamName::new("stock", &product.product_id), 1, event)
-    })
-}
-
-fn logged(position: u64, stream: StreamName, revision: u64, event: Event) -> Logged {
-    let metadata = Metadata {
-        schema_version: 1,
-        occurred_at: Timestamp::saturating(0),
-        recorded_at: Timestamp::saturating(0),
-        actor: Actor::import("products"),
-        command_id: Uuid::nil(),
-        request_hash: None,
-        correlation_id: String::new(),
-        causation_id: Uuid::nil(),
-        traceparent: None,
-    };
-    let event = NewEvent::new(Uuid::from_u128(position.into()), event, metadata).unwrap();
-    let recorded = Recorded::written(event, stream, Revision(revision));
-    Logged { position: Position(position), recorded: Arc::new(recorded) }
 }

@@ -177,7 +177,7 @@ impl<S: Sink> Projector<S> {
             posted.state = state;
             // Otherwise only a batch shows that what failed works again.
             if state == ProjectionState::Live {
-                posted.error = None;
+                posted.error = self.sink.set_aside();
             }
         });
         let mut feed = Feed::new(&self.store, self.bus.clone(), checkpoint.position);
@@ -235,7 +235,7 @@ impl<S: Sink> Projector<S> {
     }
 
     fn tell(&self, position: Position, state: ProjectionState, source: Source) {
-        let (error, standing_by) = (None, false);
+        let (error, standing_by) = (self.sink.set_aside(), false);
         let told = Posted { position, state, error, source, standing_by };
         self.posted.send_modify(|posted| *posted = told);
     }

@@ -20,6 +20,11 @@ pub trait Sink: Send + 'static {
     /// Applies a batch and moves the checkpoint, all or nothing. When it returns, queries see it.
     fn apply(&mut self, batch: &Batch<'_>) -> impl Future<Output = Result<(), SinkError>> + Send;
 
+    /// What is not as it should be though it is posted, in words; none if all is well.
+    fn set_aside(&self) -> Option<String> {
+        None
+    }
+
     /// In a rebuild the log goes on without it for a while: there is time for what is to be done
     /// once.
     fn rest(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send {

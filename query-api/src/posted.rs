@@ -93,7 +93,7 @@ pub(crate) async fn wait(
     }
 }
 
-fn diverged(name: &str, reason: &str) -> Problem {
+pub(crate) fn diverged(name: &str, reason: &str) -> Problem {
     Problem::new(
         &PROJECTION_DIVERGED,
         format!("The projection {name} has to be rebuilt: daybook rebuild {name}."),

@@ -6,6 +6,7 @@ use infra::{
     bus::InvalidBusUrl,
     event_store::{EventStoreDbUrl, InvalidUrl},
     mysql::MysqlUrl,
+    search::{ElasticsearchUrl, InvalidElasticsearchUrl},
 };
 use thiserror::Error;
 
@@ -41,6 +42,8 @@ pub(crate) enum ReadModelsUrl {
 pub(crate) enum SearchUrl {
     /// A tantivy directory.
     Tantivy(PathBuf),
+    /// An Elasticsearch.
+    Elasticsearch(ElasticsearchUrl),
 }
 
 /// Where the keys lie.
@@ -55,8 +58,6 @@ pub(crate) enum KeysUrl {
 /// Why an engine's URL is refused. The URL is shown with its secrets masked.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum InvalidEngine {
-    #[error("{url} names {engine}, which is not in this version; use {instead}")]
-    NotInThisVersion { url: String, engine: &'static str, instead: &'static str },
     #[error("{url} is none of the engines; use {instead}")]
     Unknown { url: String, instead: &'static str },
     #[error("{url}: {reason}")]
@@ -108,9 +109,15 @@ impl ReadModelsUrl {
 
 impl SearchUrl {
     pub(crate) fn parse(url: &str) -> Result<Self, InvalidEngine> {
-        const INSTEAD: &str = "a directory";
+        const INSTEAD: &str = "a directory or http://HOST:PORT/NAME";
         match scheme(url) {
-            Some("http" | "https") => Err(later(url, "Elasticsearch", INSTEAD)),
+            Some("http" | "https") => {
+                let parsed = url.parse().map(Self::Elasticsearch);
+                parsed.map_err(|error: InvalidElasticsearchUrl| InvalidEngine::Wrong {
+                    url: masked(url),
+                    reason: error.to_string(),
+                })
+            }
             Some(_) if url.contains("://") => {
                 Err(InvalidEngine::Unknown { url: masked(url), instead: INSTEAD })
             }
@@ -145,10 +152,6 @@ fn mysql(url: &str) -> Result<MysqlUrl, InvalidEngine> {
 /// The URL of a SQLite file or directory at this path.
 pub(crate) fn sqlite_url(path: &Path) -> String {
     format!("sqlite:{}", path.display())
-}
-
-fn later(url: &str, engine: &'static str, instead: &'static str) -> InvalidEngine {
-    InvalidEngine::NotInThisVersion { url: masked(url), engine, instead }
 }
 
 /// What stands before the first colon.
@@ -236,7 +239,15 @@ mod tests {
     }
 
     #[test]
-    fn what_a_later_version_brings_is_recognised_and_anything_else_is_not() {
+    fn an_elasticsearch_is_named_with_what_its_indexes_begin_with() {
+        let named = SearchUrl::parse("https://ada:hunter2@h:9243/shop").unwrap();
+        assert_eq!(format!("{named:?}"), "Elasticsearch(https://h:9243/shop)");
+        let said = SearchUrl::parse("http://ada:hunter2@h/My Shop").unwrap_err().to_string();
+        assert!(said.starts_with("http://ada:***@h/My Shop: the name behind the host"), "{said}");
+    }
+
+    #[test]
+    fn what_is_no_engine_is_said_without_secrets() {
         let said = |result: Result<(), InvalidEngine>| result.unwrap_err().to_string();
         let said_of_wrong =
             said(EventStoreUrl::parse("esdb://a:hunter2@h:2113?tls=maybe").map(drop));
@@ -244,9 +255,6 @@ mod tests {
         assert!(!said_of_wrong.contains("hunter2"), "{said_of_wrong}");
         let said_of_wrong = said(BusUrl::parse("nats://a:hunter2@h/x.y").map(drop));
         assert!(said_of_wrong.contains("nats://a:***@h/x.y: "), "{said_of_wrong}");
-        for said in [said(SearchUrl::parse("https://h/shop").map(drop))] {
-            assert!(said.contains("not in this version"), "{said}");
-        }
         for said in [
             said(EventStoreUrl::parse("events.sqlite").map(drop)),
             said(EventStoreUrl::parse("postgres://h").map(drop)),

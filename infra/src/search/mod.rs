@@ -1,18 +1,21 @@
 //! Search: documents found by words, narrowed by filters, counted by facets.
 //!
 //! What is indexed is described as data ([`Schema`]); the engine stands behind [`SearchIndex`].
-//! Documents and the checkpoint that they belong to are committed together, and what was
-//! committed is visible to every query that begins afterwards.
+//! What was committed is visible to every query that begins afterwards, and the checkpoint never
+//! tells of more than that.
 
 mod document;
+mod elasticsearch;
 mod query;
 mod schema;
 mod tantivy;
+mod words;
 
 use std::path::PathBuf;
 
 pub use self::{
     document::{Change, Document, Found},
+    elasticsearch::{ElasticsearchIndex, ElasticsearchUrl, InvalidElasticsearchUrl},
     query::{Cursor, Facet, FacetCount, Key, Page, Query, Sort},
     schema::{Schema, TextField},
     tantivy::TantivyIndex,
@@ -25,8 +28,8 @@ pub enum SearchError {
     /// Another process writes to the index.
     #[error("the search index {0} is in use by another process")]
     Locked(String),
-    /// The directory holds other things.
-    #[error("{0} is not empty and holds no search index of Daybook: choose another directory")]
+    /// The place holds other things.
+    #[error("{0} is not empty and holds no search index of Daybook: choose another place")]
     Foreign(String),
     /// There is no index yet.
     #[error("{0} holds no search index")]
@@ -61,6 +64,8 @@ pub enum SearchError {
 pub enum SearchIndex {
     /// A tantivy index in a directory.
     Tantivy(TantivyIndex),
+    /// An index of an Elasticsearch.
+    Elasticsearch(ElasticsearchIndex),
 }
 
 impl SearchIndex {
@@ -82,24 +87,67 @@ impl SearchIndex {
         TantivyIndex::read(dir, schema).await.map(Self::Tantivy)
     }
 
-    /// How far the index is posted; `None` if nothing ever was.
-    pub fn checkpoint(&self) -> Option<Checkpoint> {
+    /// An index of an Elasticsearch, to read and to write. The server is not asked before there is
+    /// something to do, so it may be away: [`SearchIndex::checkpoint`] makes the index if there is
+    /// none, or a new one in the place of one of another schema.
+    ///
+    /// `kind` is what the documents are, in the plural: it is a part of the index's name.
+    ///
+    /// # Errors
+    /// [`SearchError::Unavailable`] if this machine cannot make connections.
+    pub fn open_elasticsearch(
+        url: &ElasticsearchUrl,
+        kind: &str,
+        schema: Schema,
+    ) -> Result<Self, SearchError> {
+        ElasticsearchIndex::open(url, kind, schema).map(Self::Elasticsearch)
+    }
+
+    /// The same, for reading only.
+    ///
+    /// # Errors
+    /// As [`SearchIndex::open_elasticsearch`].
+    pub fn read_elasticsearch(
+        url: &ElasticsearchUrl,
+        kind: &str,
+        schema: Schema,
+    ) -> Result<Self, SearchError> {
+        ElasticsearchIndex::read(url, kind, schema).map(Self::Elasticsearch)
+    }
+
+    /// How far the index is posted; `None` if nothing ever was. Who writes reads it before the
+    /// first commit and after one that failed.
+    ///
+    /// # Errors
+    /// [`SearchError::Missing`], [`SearchError::Foreign`], [`SearchError::Unavailable`].
+    pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, SearchError> {
         match self {
-            Self::Tantivy(index) => index.checkpoint(),
+            Self::Tantivy(index) => Ok(index.checkpoint()),
+            Self::Elasticsearch(index) => index.checkpoint().await,
         }
     }
 
-    /// The committed documents that have one of these ids.
+    /// What the engine would not take, as far as this process knows: documents that are not found
+    /// as they should be, though they are posted. `None` if there are none.
+    pub fn set_aside(&self) -> Option<String> {
+        match self {
+            Self::Tantivy(_) => None,
+            Self::Elasticsearch(index) => index.set_aside(),
+        }
+    }
+
+    /// The documents that have one of these ids, as they were committed or later.
     ///
     /// # Errors
     /// [`SearchError::Unavailable`].
     pub async fn by_id(&self, ids: Vec<String>) -> Result<Vec<Found>, SearchError> {
         match self {
             Self::Tantivy(index) => index.by_id(ids).await,
+            Self::Elasticsearch(index) => index.by_id(ids).await,
         }
     }
 
-    /// The committed documents that have one of these values in a keyword field, each once.
+    /// The documents that have one of these values in a keyword field, each once.
     ///
     /// # Errors
     /// [`SearchError::NoSuchField`], [`SearchError::Unavailable`].
@@ -110,18 +158,22 @@ impl SearchIndex {
     ) -> Result<Vec<Found>, SearchError> {
         match self {
             Self::Tantivy(index) => index.by_keyword(field, values).await,
+            Self::Elasticsearch(index) => index.by_keyword(field, values).await,
         }
     }
 
-    /// Applies changes and moves the checkpoint from `before` to `after`, in one transaction. When
-    /// it returns, queries see all of it.
+    /// Applies changes and moves the checkpoint from `before` to `after`. When it returns, queries
+    /// see all of it.
+    ///
+    /// Of several changes of one document the last counts. An engine without transactions may
+    /// keep a part of a commit that failed; [`Found::position`] tells what.
     ///
     /// With no changes only the checkpoint moves; it may be stored later than it is reported,
     /// because posting the same stretch again changes nothing.
     ///
     /// # Errors
-    /// [`SearchError::Moved`] if the index does not stand at `before`: nothing was changed.
-    /// [`SearchError::Unavailable`]: the outcome is unknown, ask for the checkpoint first.
+    /// [`SearchError::Moved`] if the index does not stand at `before`: the checkpoint was not
+    /// moved. [`SearchError::Unavailable`]: the outcome is unknown, ask for the checkpoint first.
     /// [`SearchError::ReadOnly`], [`SearchError::Closed`], [`SearchError::NoSuchField`].
     pub async fn commit(
         &self,
@@ -131,26 +183,44 @@ impl SearchIndex {
     ) -> Result<(), SearchError> {
         match self {
             Self::Tantivy(index) => index.commit(before, changes, after).await,
+            Self::Elasticsearch(index) => index.commit(before, changes, after).await,
         }
     }
 
-    /// Takes every document and the checkpoint away.
+    /// An empty index without a checkpoint, to be posted from the start. It takes this one's place
+    /// by [`SearchIndex::install`]; an engine that holds one index only empties it at once.
     ///
     /// # Errors
     /// As [`SearchIndex::commit`].
-    pub async fn clear(&self) -> Result<(), SearchError> {
+    pub async fn anew(&self) -> Result<Self, SearchError> {
         match self {
-            Self::Tantivy(index) => index.clear().await,
+            Self::Tantivy(index) => {
+                index.clear().await?;
+                Ok(self.clone())
+            }
+            Self::Elasticsearch(index) => index.anew().await.map(Self::Elasticsearch),
+        }
+    }
+
+    /// Puts an index made by [`SearchIndex::anew`] in its place: queries see it from now on.
+    ///
+    /// # Errors
+    /// [`SearchError::Unavailable`].
+    pub async fn install(&self) -> Result<(), SearchError> {
+        match self {
+            Self::Tantivy(_) => Ok(()),
+            Self::Elasticsearch(index) => index.install().await,
         }
     }
 
     /// Finds documents.
     ///
     /// # Errors
-    /// [`SearchError::NoSuchField`], [`SearchError::Unavailable`].
+    /// [`SearchError::NoSuchField`], [`SearchError::Missing`], [`SearchError::Unavailable`].
     pub async fn query(&self, query: Query) -> Result<Page, SearchError> {
         match self {
             Self::Tantivy(index) => index.query(query).await,
+            Self::Elasticsearch(index) => index.query(query).await,
         }
     }
 
@@ -161,6 +231,10 @@ impl SearchIndex {
     pub async fn close(&self) -> Result<(), SearchError> {
         match self {
             Self::Tantivy(index) => index.close().await,
+            Self::Elasticsearch(index) => {
+                index.close().await;
+                Ok(())
+            }
         }
     }
 }

@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::{Document, Query, SearchError, Sort};
+
 /// What an index holds of each document beside its id and its body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Schema {
@@ -36,5 +38,47 @@ pub(super) struct Fingerprint(String);
 impl Schema {
     pub(super) fn fingerprint(&self) -> Fingerprint {
         Fingerprint(format!("{self:?}"))
+    }
+
+    /// Sees that the schema has all fields of a document.
+    pub(super) fn check_document(&self, document: &Document) -> Result<(), SearchError> {
+        let texts: Vec<&str> = self.texts.iter().map(|text| text.name).collect();
+        known("text", &texts, document.texts.iter().map(|(name, _)| *name))?;
+        known("keyword", &self.keywords, document.keywords.iter().map(|(name, _)| *name))?;
+        known("integer", &self.integers, document.integers.iter().map(|(name, _)| *name))?;
+        known("flag", &self.flags, document.flags.iter().copied())
+    }
+
+    /// Sees that the schema has all fields of a query.
+    pub(super) fn check_query(&self, query: &Query) -> Result<(), SearchError> {
+        let keywords = query.keywords.iter().map(|(name, _)| *name);
+        known("keyword", &self.keywords, keywords.chain(query.facets.iter().copied()))?;
+        known("integer", &self.integers, query.ranges.iter().map(|(name, _, _)| *name))?;
+        known("flag", &self.flags, query.flags.iter().copied())?;
+        match query.sort {
+            Sort::Relevance => Ok(()),
+            Sort::Integer { field, .. } => known("integer", &self.integers, [field]),
+            Sort::Text { field, .. } => {
+                let sortable = self.texts.iter().filter(|text| text.sortable);
+                let sortable: Vec<&str> = sortable.map(|text| text.name).collect();
+                known("sortable text", &sortable, [field])
+            }
+        }
+    }
+
+    /// Sees that there is such a keyword.
+    pub(super) fn check_keyword(&self, name: &'static str) -> Result<(), SearchError> {
+        known("keyword", &self.keywords, [name])
+    }
+}
+
+fn known<'a>(
+    kind: &'static str,
+    fields: &[&str],
+    named: impl IntoIterator<Item = &'a str>,
+) -> Result<(), SearchError> {
+    match named.into_iter().find(|name| !fields.contains(name)) {
+        Some(name) => Err(SearchError::NoSuchField { kind, name: name.to_owned() }),
+        None => Ok(()),
     }
 }

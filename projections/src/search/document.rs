@@ -1,4 +1,4 @@
-use event_schemas::{Event, Money, ProductEvent, StockEvent, Variant};
+use event_schemas::{Event, Money, Position, ProductEvent, StockEvent, Variant};
 use infra::search::{Document, Found, Schema, TextField};
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +73,8 @@ struct ItemVariant {
 pub(super) struct Product {
     item: Item,
     on_shelf: bool,
+    /// Whatever concerns it up to this place is in it.
+    posted: Position,
 }
 
 /// What an event asks of the documents.
@@ -110,8 +112,12 @@ fn flip(event: &StockEvent) -> Option<bool> {
 }
 
 impl Product {
-    /// The product after one more of its events.
-    pub(super) fn evolve(before: Option<Self>, event: &ProductEvent) -> Result<Self, FoldError> {
+    /// The product after one more of its events, which stands at `posted`.
+    pub(super) fn evolve(
+        before: Option<Self>,
+        event: &ProductEvent,
+        posted: Position,
+    ) -> Result<Self, FoldError> {
         if let ProductEvent::Created(created) = event {
             let item = Item {
                 id: created.product_id.clone(),
@@ -123,7 +129,7 @@ impl Product {
                 in_stock: false,
                 variants: created.variants.iter().map(ItemVariant::new).collect(),
             };
-            return Ok(Self { item, on_shelf: created.on_shelf }.summed_up());
+            return Ok(Self { item, on_shelf: created.on_shelf, posted }.summed_up());
         }
         let mut product =
             before.ok_or_else(|| FoldError::Unknown("the product of this event".to_owned()))?;
@@ -147,11 +153,17 @@ impl Product {
             ProductEvent::PutOnShelf(_) => product.on_shelf = true,
             ProductEvent::TakenOffShelf(_) => product.on_shelf = false,
         }
-        Ok(product.summed_up())
+        Ok(Self { posted, ..product }.summed_up())
     }
 
-    /// The product after a sku became available, or no longer is.
-    pub(super) fn with_availability(mut self, sku: &str, available: bool) -> Self {
+    /// The product after a sku became available, or no longer is, at `posted`.
+    pub(super) fn with_availability(
+        mut self,
+        sku: &str,
+        available: bool,
+        posted: Position,
+    ) -> Self {
+        self.posted = posted;
         for variant in self.item.variants.iter_mut().filter(|known| known.sku == sku) {
             variant.in_stock = available;
         }
@@ -166,6 +178,10 @@ impl Product {
         self
     }
 
+    pub(super) const fn posted(&self) -> Position {
+        self.posted
+    }
+
     pub(super) fn id(&self) -> &str {
         &self.item.id
     }
@@ -176,7 +192,8 @@ impl Product {
 
     pub(super) fn read(found: &Found) -> Result<Self, serde_json::Error> {
         let on_shelf = found.flags.contains(&ON_SHELF);
-        Ok(Self { item: serde_json::from_str(&found.body)?, on_shelf })
+        let item = serde_json::from_str(&found.body)?;
+        Ok(Self { item, on_shelf, posted: found.position })
     }
 
     pub(super) fn document(&self) -> Result<Document, serde_json::Error> {
@@ -199,6 +216,7 @@ impl Product {
         let flags = [(ON_SHELF, self.on_shelf), (IN_STOCK, item.in_stock)];
         Ok(Document {
             id: item.id.clone(),
+            position: self.posted,
             texts,
             keywords,
             integers: item.price.iter().map(|price| (PRICE, price.amount)).collect(),
@@ -247,16 +265,17 @@ mod tests {
 
     #[test]
     fn a_document_is_what_its_events_say() {
-        let product = Product::evolve(None, &created()).unwrap();
-        let product = product.with_availability("mug-red", true);
+        let product = Product::evolve(None, &created(), Position(1)).unwrap();
+        let product = product.with_availability("mug-red", true, Position(2));
         let green = VariantAdded { variant: variant("mug-green", 899) };
-        let product = Product::evolve(Some(product), &green.into()).unwrap();
+        let product = Product::evolve(Some(product), &green.into(), Position(3)).unwrap();
         let priced =
             VariantPriced { sku: "mug-green".to_owned(), price: Currency::USD.money(1200) };
-        let product = Product::evolve(Some(product), &priced.into()).unwrap();
-        let product = Product::evolve(Some(product), &ProductTakenOffShelf {}.into()).unwrap();
+        let product = Product::evolve(Some(product), &priced.into(), Position(5)).unwrap();
+        let off_shelf = ProductTakenOffShelf {}.into();
+        let product = Product::evolve(Some(product), &off_shelf, Position(8)).unwrap();
         let document = product.document().unwrap();
-        assert_eq!(document.flags, [IN_STOCK]);
+        assert_eq!((document.position, &document.flags[..]), (Position(8), &[IN_STOCK][..]));
         assert_eq!(document.integers, [(PRICE, 999)]);
         let body: serde_json::Value = serde_json::from_str(&document.body).unwrap();
         assert_eq!(
@@ -274,13 +293,14 @@ mod tests {
                 ]
             })
         );
-        let found = Found { id: document.id, flags: document.flags, body: document.body };
+        let Document { id, position, flags, body, .. } = document;
+        let found = Found { id, position, flags, body };
         assert_eq!(Product::read(&found).unwrap(), product);
     }
 
     #[test]
     fn a_product_that_never_was_cannot_change() {
-        let changed = Product::evolve(None, &ProductTakenOffShelf {}.into());
+        let changed = Product::evolve(None, &ProductTakenOffShelf {}.into(), Position(1));
         assert!(matches!(changed, Err(FoldError::Unknown(_))));
     }
 

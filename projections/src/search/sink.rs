@@ -1,5 +1,6 @@
 use std::{
     collections::{BTreeSet, HashMap},
+    ops::Range,
     time::Duration,
 };
 
@@ -17,15 +18,15 @@ use super::{
 use crate::{Batch, Entry, FoldError, Sink, SinkError};
 
 /// A commit of many documents is followed by a rest: under a flood of changes a few large commits
-/// cost far less than many small ones.
-const MANY: usize = 100;
+/// cost far less than many small ones. One of a whole batch would not become larger by waiting.
+const MANY: Range<usize> = 100..4_000;
 const REST: Duration = Duration::from_millis(250);
 
 /// The projection into a search index.
 pub struct SearchSink {
     index: SearchIndex,
     store: StoreId,
-    /// Whether the index is emptied first.
+    /// Whether an empty index is made first.
     anew: bool,
     rested: Instant,
 }
@@ -44,7 +45,7 @@ impl SearchSink {
         Self { index, store, anew: false, rested: Instant::now() }
     }
 
-    /// Empties the index and posts everything into it again.
+    /// Posts everything into an empty index, which then takes this one's place.
     pub fn anew(index: SearchIndex, store: StoreId) -> Self {
         Self { anew: true, ..Self::live(index, store) }
     }
@@ -90,11 +91,21 @@ impl Touched {
         self.products.insert(product.id().to_owned(), product);
     }
 
+    /// Whether what happened at this place is in the document that was read already: a commit that
+    /// failed may have written it.
+    fn is_in(&self, id: &str, position: Position) -> bool {
+        self.products.get(id).is_some_and(|product| position <= product.posted())
+    }
+
     fn fold(&mut self, entry: Entry<'_>) -> Result<(), FoldError> {
+        let position = entry.logged.position;
         match touch(entry.event()) {
             None => {}
             Some(Touch::Product(event)) => {
-                let product = Product::evolve(self.products.remove(entry.id()), event)?;
+                if self.is_in(entry.id(), position) {
+                    return Ok(());
+                }
+                let product = Product::evolve(self.products.remove(entry.id()), event, position)?;
                 self.changed.insert(product.id().to_owned());
                 self.put(product);
             }
@@ -102,9 +113,12 @@ impl Touched {
                 let sku = entry.id();
                 // The stock of a sku that no product has concerns no document.
                 let Some(id) = self.by_sku.get(sku) else { return Ok(()) };
+                if self.is_in(id, position) {
+                    return Ok(());
+                }
                 let Some(product) = self.products.remove(id) else { return Ok(()) };
                 self.changed.insert(id.clone());
-                self.put(product.with_availability(sku, available));
+                self.put(product.with_availability(sku, available, position));
             }
         }
         Ok(())
@@ -130,10 +144,10 @@ impl Sink for SearchSink {
 
     async fn checkpoint(&mut self) -> Result<Checkpoint, SinkError> {
         if self.anew {
-            self.index.clear().await?;
+            self.index = self.index.anew().await?;
             self.anew = false;
         }
-        Ok(self.index.checkpoint().unwrap_or_else(|| Checkpoint::start(self.store)))
+        Ok(self.index.checkpoint().await?.unwrap_or_else(|| Checkpoint::start(self.store)))
     }
 
     async fn apply(&mut self, batch: &Batch<'_>) -> Result<(), SinkError> {
@@ -142,7 +156,7 @@ impl Sink for SearchSink {
             touched.fold(entry).map_err(|error| entry.poison(&error))?;
         }
         let changes = touched.changes().map_err(|error| SinkError::Damaged(error.to_string()))?;
-        let many = changes.len() >= MANY;
+        let many = MANY.contains(&changes.len());
         if many {
             sleep_until(self.rested).await;
         }
@@ -155,7 +169,11 @@ impl Sink for SearchSink {
     }
 
     async fn install(&mut self) -> Result<(), SinkError> {
-        Ok(())
+        Ok(self.index.install().await?)
+    }
+
+    fn set_aside(&self) -> Option<String> {
+        self.index.set_aside()
     }
 }
 

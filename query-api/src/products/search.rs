@@ -1,19 +1,25 @@
+use std::time::Duration;
+
 use axum::{extract::State, response::Response};
 use event_schemas::MAX_AMOUNT;
 use infra::{
     http::{Cursor, CursorValue, Problem},
-    search::{self, Facet, FacetCount},
+    search::{self, Facet, FacetCount, SearchError},
 };
 use projections::search::{BRAND, CATEGORY, DEPARTMENT, IN_STOCK, NAME, ON_SHELF, PRICE, TITLE};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     QueryState,
     answers::SearchResult,
     ask::{Ask, Asked},
-    posted::{Posted, not_yet, unreadable_index, wait},
+    posted::{Posted, diverged, not_yet, unreadable_index, wait},
 };
+
+/// How often an index that another process posts is asked again while it is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 const FACETS: [&str; 3] = [DEPARTMENT, BRAND, CATEGORY];
 
@@ -58,8 +64,7 @@ pub(crate) async fn search(
     let (query, fingerprint) = read(&mut ask);
     let asked = ask.finish()?;
     wait(&state, NAME, &asked).await?;
-    let page = state.search.query(query).await.map_err(|error| unreadable_index(&error))?;
-    let posted = posted(&state, page.checkpoint.as_ref().map(|at| at.position), &asked)?;
+    let (page, posted) = find(&state, &query, &asked).await?;
     let document = document(&page, &fingerprint)?;
     Ok(posted.json(document))
 }
@@ -118,16 +123,42 @@ fn read(ask: &mut Ask) -> (search::Query, String) {
     (query, fingerprint)
 }
 
-/// How far the answer is posted: also what another process posts must be far enough.
-fn posted(
+/// Asks the index. What another process posts is asked for again until it is posted far enough.
+async fn find(
     state: &QueryState,
-    position: Option<event_schemas::Position>,
+    query: &search::Query,
     asked: &Asked,
-) -> Result<Posted, Problem> {
-    let position = position.unwrap_or_default();
-    match asked.wanted {
-        Some(wanted) if position < wanted => Err(not_yet(state, asked, wanted, position)),
-        _ => Ok(Posted::at(state, position, asked)),
+) -> Result<(search::Page, Posted), Problem> {
+    let until = Instant::now() + asked.patience();
+    loop {
+        let page = match state.search.query(query.clone()).await {
+            // Whoever posts it may be about to make it, and the engine about to come back.
+            Err(SearchError::Missing(_) | SearchError::Unavailable(_))
+                if asked.wanted.is_some() && Instant::now() < until =>
+            {
+                sleep(LOOK_AGAIN).await;
+                continue;
+            }
+            found => found.map_err(|error| unreadable_index(&error))?,
+        };
+        let position = match &page.checkpoint {
+            Some(checkpoint) if checkpoint.store != state.store.id() => {
+                return Err(diverged(NAME, "it was posted from another event store"));
+            }
+            checkpoint => checkpoint.as_ref().map(|at| at.position).unwrap_or_default(),
+        };
+        match asked.wanted {
+            Some(wanted) if position < wanted => {
+                if Instant::now() >= until {
+                    return Err(not_yet(state, asked, wanted, position));
+                }
+            }
+            _ => {
+                let posted = Posted::at(state, position, asked);
+                return Ok((page, posted));
+            }
+        }
+        sleep(LOOK_AGAIN).await;
     }
 }
 

@@ -5,10 +5,15 @@ use http::Method;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::Shop;
+use crate::{elasticsearch::Place, support::Shop};
 
 async fn shop() -> Shop {
     let shop = Shop::open().await;
+    fill(&shop).await;
+    shop
+}
+
+async fn fill(shop: &Shop) {
     shop.create("mug", "Red mug", "Acme", "HOME", 1_099).await;
     shop.create("cup", "Blue cup", "Acme", "HOME", 500).await;
     shop.create("tea", "Green tea", "Leaf", "FOOD", 300).await;
@@ -17,7 +22,6 @@ async fn shop() -> Shop {
     shop.stock("mug", "mug-1", 20).await;
     shop.stock("cup", "cup-1", 0).await;
     shop.stock("tea", "tea-1", 5).await;
-    shop
 }
 
 #[tokio::test]
@@ -100,7 +104,40 @@ async fn stock_is_filtered_and_sorted() {
 
 #[tokio::test]
 async fn a_search_finds_what_is_on_the_shelf() {
-    let shop = shop().await;
+    check_search(&shop().await).await;
+    if let Some(place) = Place::new() {
+        let shop = Shop::over_elasticsearch(&place, true).await;
+        fill(&shop).await;
+        check_search(&shop).await;
+    }
+}
+
+#[tokio::test]
+async fn a_search_that_another_process_posts_is_waited_for() {
+    let Some(place) = Place::new() else { return };
+    let shop = Shop::over_elasticsearch(&place, false).await;
+    fill(&shop).await;
+    let position = shop.position(shop.store.head().await.unwrap());
+    let at_once = [("daybook-position", position.as_str()), ("prefer", "wait=0")];
+    // Nobody has made the index.
+    let early = shop.send(Method::GET, "/v1/products/search", &at_once).await;
+    assert_eq!(early.problem().1, "unavailable");
+    let (found, projectors) =
+        tokio::join!(shop.get("/v1/products/search?q=mug"), async { shop.post_elsewhere() });
+    assert_eq!(found.ids(), ["mug"]);
+    projectors.stop().await;
+    shop.create("jug", "Mug with a spout", "Acme", "HOME", 100).await;
+    let position = shop.position(shop.store.head().await.unwrap());
+    let at_once = [("daybook-position", position.as_str()), ("prefer", "wait=0")];
+    let early = shop.send(Method::GET, "/v1/products/search", &at_once).await;
+    assert_eq!(early.problem().1, "not-yet-posted");
+    let (found, projectors) =
+        tokio::join!(shop.get("/v1/products/search?q=mug"), async { shop.post_elsewhere() });
+    assert_eq!(found.ids(), ["mug", "jug"]);
+    projectors.stop().await;
+}
+
+async fn check_search(shop: &Shop) {
     for (query, ids) in [
         ("?sort=title", vec!["cup", "tea", "mug"]),
         ("?q=&sort=-price", vec!["mug", "cup", "tea"]),

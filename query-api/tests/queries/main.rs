@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod catalogue;
+#[path = "../../../infra/tests/support/elasticsearch.rs"]
+mod elasticsearch;
 mod engines;
 mod events;
 #[path = "../../../projections/tests/common/mod.rs"]

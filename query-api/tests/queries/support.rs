@@ -25,10 +25,13 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 use uuid::Uuid;
 
+use crate::elasticsearch::Place;
+
 pub(crate) struct Shop {
     pub(crate) store: EventStore,
     pub(crate) keys: KeyStore,
     app: Frame,
+    search: SearchIndex,
     _dir: TempDir,
 }
 
@@ -74,6 +77,14 @@ impl Answer {
     }
 }
 
+/// What a shop is queried from.
+struct Parts {
+    store: EventStore,
+    keys: KeyStore,
+    models: ReadModels,
+    search: SearchIndex,
+}
+
 impl Shop {
     pub(crate) async fn open() -> Self {
         Self::open_with(HealthStatus::Healthy).await
@@ -81,32 +92,51 @@ impl Shop {
 
     pub(crate) async fn open_with(status: HealthStatus) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let schema = projections::search::schema();
+        let search = SearchIndex::open_tantivy(dir.path().join("search"), schema).await.unwrap();
+        Self::over(dir, search, true, status).await
+    }
+
+    /// With its search in an Elasticsearch, posted by this process or by another.
+    pub(crate) async fn over_elasticsearch(place: &Place, posts: bool) -> Self {
+        let (dir, schema) = (tempfile::tempdir().unwrap(), projections::search::schema());
+        let url = place.url().parse().unwrap();
+        let search = SearchIndex::open_elasticsearch(&url, "products", schema).unwrap();
+        Self::over(dir, search, posts, HealthStatus::Healthy).await
+    }
+
+    /// The projector that a process beside this one has.
+    pub(crate) fn post_elsewhere(&self) -> Projectors {
+        let mut projectors = Projectors::new(self.store.clone());
+        projectors.start(SearchSink::live(self.search.clone(), self.store.id())).unwrap();
+        projectors
+    }
+
+    async fn over(dir: TempDir, search: SearchIndex, posts: bool, status: HealthStatus) -> Self {
         let store =
             EventStore::open_sqlite(SqliteOptions::new(dir.path().join("events.sqlite"))).await;
         let store = store.unwrap();
         let models = ReadModels::sqlite(dir.path().join("read-models"));
         let keys = KeyStore::open_sqlite(dir.path().join("keys.sqlite")).await.unwrap();
-        Self::over(dir, store, keys, models, status).await
+        Self::with(dir, Parts { store, keys, models, search }, posts, status).await
     }
 
     /// The same shop, queried from other read models.
     pub(crate) async fn beside(&self, models: ReadModels) -> Self {
-        let (dir, status) = (tempfile::tempdir().unwrap(), HealthStatus::Healthy);
-        Self::over(dir, self.store.clone(), self.keys.clone(), models, status).await
+        let (dir, schema) = (tempfile::tempdir().unwrap(), projections::search::schema());
+        let search = SearchIndex::open_tantivy(dir.path().join("search"), schema).await.unwrap();
+        let (store, keys) = (self.store.clone(), self.keys.clone());
+        let parts = Parts { store, keys, models, search };
+        Self::with(dir, parts, true, HealthStatus::Healthy).await
     }
 
-    async fn over(
-        dir: TempDir,
-        store: EventStore,
-        keys: KeyStore,
-        models: ReadModels,
-        status: HealthStatus,
-    ) -> Self {
-        let schema = projections::search::schema();
-        let search = SearchIndex::open_tantivy(dir.path().join("search"), schema).await.unwrap();
+    async fn with(dir: TempDir, parts: Parts, posts: bool, status: HealthStatus) -> Self {
+        let Parts { store, keys, models, search } = parts;
         let mut projectors = Projectors::new(store.clone());
         projectors.start_sql(&models).unwrap();
-        projectors.start(SearchSink::live(search.clone(), store.id())).unwrap();
+        if posts {
+            projectors.start(SearchSink::live(search.clone(), store.id())).unwrap();
+        }
         let check = Check {
             name: "event-store".to_owned(),
             status,
@@ -117,7 +147,7 @@ impl Shop {
         let state = QueryState::new(QueryParts {
             store: store.clone(),
             models,
-            search,
+            search: search.clone(),
             keys: keys.clone(),
             projectors: Arc::new(projectors),
             currency: Currency::USD,
@@ -130,7 +160,7 @@ impl Shop {
             openapi: query_api::openapi(),
         });
         let routes = query_api::router(state.clone()).merge(query_api::process_router(state));
-        Self { store, keys, app: frame(routes, None), _dir: dir }
+        Self { store, keys, app: frame(routes, None), search, _dir: dir }
     }
 
     /// Sends a request as it is.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     read_models::Checkpoint,
-    search::{Schema, SearchError, schema::Fingerprint},
+    search::{Schema, SearchError, schema::Fingerprint, words},
 };
 
 /// What tells a directory's index as one of ours.
@@ -67,7 +67,7 @@ impl Payload {
 
 pub(super) fn open(dir: &Path) -> tantivy::Result<Index> {
     let index = Index::open_in_dir(dir)?;
-    index.tokenizers().register(text::ANALYZER, text::analyzer());
+    index.tokenizers().register(text::ANALYZER, words::analyzer());
     Ok(index)
 }
 

@@ -1,3 +1,4 @@
+use event_schemas::Position;
 use tantivy::{
     IndexSettings, TantivyDocument, Term,
     schema::{
@@ -6,8 +7,8 @@ use tantivy::{
     },
 };
 
-use super::text::{self, ANALYZER};
-use crate::search::{Document, Found, Schema, SearchError};
+use super::text::ANALYZER;
+use crate::search::{Document, Found, Schema, SearchError, words};
 
 /// The names of the fields that every index has beside the schema's; a schema's own names do not
 /// begin with an underscore.
@@ -132,7 +133,7 @@ impl Fields {
         for (name, value) in &document.texts {
             encoded.add_text(self.text(name)?, value);
             if Some(*name) == title {
-                length += text::length(value);
+                length += words::length(value);
             }
         }
         encoded.add_u64(self.length, length as u64);
@@ -160,8 +161,14 @@ impl Fields {
         value.unwrap_or_default().to_owned()
     }
 
-    pub(super) fn found(&self, id: String, flags: u64, document: &TantivyDocument) -> Found {
-        Found { id, flags: self.set(flags), body: self.body(document) }
+    pub(super) fn found(
+        &self,
+        id: String,
+        position: Position,
+        flags: u64,
+        document: &TantivyDocument,
+    ) -> Found {
+        Found { id, position, flags: self.set(flags), body: self.body(document) }
     }
 }
 

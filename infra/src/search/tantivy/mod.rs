@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use event_schemas::Position;
 use tantivy::{
     Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError,
     query::{EnableScoring, Query as EngineQuery, TermSetQuery},
@@ -27,7 +28,7 @@ use self::{
     fields::{FLAGS, Fields, ID},
     scan::{Pass, Plan, Scan},
 };
-use super::{Change, Cursor, Found, Page, Query, Schema, SearchError, Sort};
+use super::{Change, Cursor, Found, Page, Query, Schema, SearchError, Sort, words};
 use crate::read_models::Checkpoint;
 
 /// A checkpoint that moved without documents is stored so much later: a commit costs more than
@@ -231,8 +232,8 @@ impl Inner {
             return Ok(());
         }
         let documents = changes.iter().map(|change| match change {
-            Change::Put(document) => Ok((&document.id, Some(self.fields.encode(document)?))),
-            Change::Delete(id) => Ok((id, None)),
+            Change::Put(document) => Ok((change.id(), Some(self.fields.encode(document)?))),
+            Change::Delete { .. } => Ok((change.id(), None)),
         });
         let documents: Vec<_> = documents.collect::<Result<_, SearchError>>()?;
         let result = documents.into_iter().try_for_each(|(id, document)| {
@@ -278,6 +279,8 @@ impl Inner {
     }
 
     fn find(&self, query: &dyn EngineQuery) -> tantivy::Result<Vec<Found>> {
+        // Documents and checkpoint are committed together.
+        let position = self.posted().map_or(Position::START, |checkpoint| checkpoint.position);
         let searcher = self.reader.searcher();
         let weight = query.weight(EnableScoring::disabled_from_searcher(&searcher))?;
         let mut found = Vec::new();
@@ -296,7 +299,7 @@ impl Inner {
                 let stored: TantivyDocument =
                     searcher.doc(tantivy::DocAddress::new(segment, document))?;
                 let flags = flags.first(document).unwrap_or(0);
-                found.push(self.fields.found(id, flags, &stored));
+                found.push(self.fields.found(id, position, flags, &stored));
             }
         }
         Ok(found)
@@ -311,16 +314,16 @@ impl Inner {
         let scan = if query.text.trim().is_empty() {
             scan(&searcher, &plan, None, query.sort)?
         } else {
-            let words = text::wanted(&query.text);
-            let text = text::query(&self.fields, &words, forgiving);
+            let wanted = words::wanted(&query.text);
+            let text = text::query(&self.fields, &wanted, forgiving);
             let mut scanned = scan(&searcher, &plan, Some(&*text), query.sort)?;
             if scanned.total == 0
                 && query.after.is_none()
-                && text::can_forgive(&words)
+                && words::can_forgive(&wanted)
                 && !any(&searcher, &*text)?
             {
                 forgiving = true;
-                let text = text::query(&self.fields, &words, forgiving);
+                let text = text::query(&self.fields, &wanted, forgiving);
                 scanned = scan(&searcher, &plan, Some(&*text), query.sort)?;
             }
             scanned
