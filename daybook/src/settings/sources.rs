@@ -11,7 +11,7 @@ use std::{
 use crate::failure::Failure;
 
 /// The names of all settings, as flags and in the file of settings.
-pub(crate) const NAMES: [&str; 15] = [
+pub(crate) const NAMES: [&str; 16] = [
     "listen",
     "host",
     "allow-anonymous",
