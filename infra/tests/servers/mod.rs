@@ -1,7 +1,13 @@
 //! Places for read models and keys, for tests that run over every engine: a directory, or a database
 //! of one's own on a real server. A server's URL is read from the environment; without one its tests
 //! say that they were skipped, and with `REQUIRE_ENGINES=1` they fail.
-#![allow(dead_code, unused_imports, unused_macros, unreachable_pub, reason = "each test file uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    unreachable_pub,
+    reason = "each test file uses a part of it"
+)]
 
 use std::{env, str::FromStr as _};
 

@@ -34,6 +34,9 @@ pub static ORDERS: Table = Table {
             columns: &["customer_id", "placed_at DESC", "id", "status"],
         },
         Index { name: "orders_by_status", columns: &["status", "placed_at DESC", "id"] },
-        Index { name: "orders_by_channel", columns: &["channel", "placed_at DESC", "id", "status"] },
+        Index {
+            name: "orders_by_channel",
+            columns: &["channel", "placed_at DESC", "id", "status"],
+        },
     ],
 };
