@@ -145,8 +145,8 @@ impl MysqlWriter {
         Ok(self.connection.insert(connection))
     }
 
-    /// Passes a result on. After an error that the server did not give, or any within a
-    /// transaction, the connection is given up.
+    /// Passes a result on. After an error the connection is given up: an answer may still be on its
+    /// way, or a transaction be open.
     fn kept<T>(&mut self, result: Result<T, ReadModelError>) -> Result<T, ReadModelError> {
         if matches!(result, Err(ReadModelError::Unavailable(_))) {
             self.connection = None;
