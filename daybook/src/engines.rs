@@ -8,10 +8,10 @@ use infra::{
     event_store::{EventStore, OpenError, SqliteOptions},
     keys::KeyStore,
     lock::{Lock, LockError},
-    read_models::{Checkpoint, ReadModels},
-    search::{SearchError, SearchIndex},
+    read_models::ReadModels,
+    search::SearchIndex,
 };
-use projections::{ProjectionState, ProjectionStatus, Projectors, Rebuild, search::SearchSink};
+use projections::{ProjectionStatus, Projectors, Rebuild, search::SearchSink};
 use uuid::Uuid;
 
 use crate::{
@@ -180,25 +180,7 @@ pub(crate) async fn search_status(
         SearchUrl::Tantivy(dir) => SearchIndex::read_tantivy(dir.clone(), schema).await,
         SearchUrl::Elasticsearch(url) => SearchIndex::read_elasticsearch(url, PRODUCTS, schema),
     };
-    let (checkpoint, error) = match index {
-        Ok(index) => match index.checkpoint().await {
-            Ok(checkpoint) => (checkpoint, index.set_aside()),
-            Err(error) => (None, Some(error.to_string())),
-        },
-        Err(SearchError::Missing(_)) => (None, None),
-        Err(error) => (None, Some(error.to_string())),
-    };
-    let checkpoint = checkpoint.unwrap_or_else(|| Checkpoint::start(store.id()));
-    let head = store.head().await.context("the event store cannot be read")?;
-    let (name, position) = (projections::search::NAME, checkpoint.position);
-    let state = if checkpoint.store != store.id() || position > head {
-        ProjectionState::Diverged
-    } else if position == head {
-        ProjectionState::Live
-    } else {
-        ProjectionState::CatchingUp
-    };
-    let status = ProjectionStatus::of(store, name, position, state, error).await;
+    let status = projections::search::read_status(store, index.as_ref()).await;
     Ok(status.context("the event store cannot be read")?)
 }
 

@@ -24,7 +24,8 @@ pub(crate) struct Watched {
     pub(crate) store: EventStore,
     pub(crate) projectors: Arc<Projectors>,
     pub(crate) draining: watch::Receiver<bool>,
-    pub(crate) commands: Commands,
+    /// Where this process has a command side.
+    pub(crate) commands: Option<Commands>,
     /// Whether this process has the command role.
     pub(crate) takes_orders: bool,
     /// Where this process has a relay.
@@ -37,7 +38,7 @@ impl Watched {
         store: EventStore,
         projectors: Arc<Projectors>,
         draining: watch::Receiver<bool>,
-        commands: Commands,
+        commands: Option<Commands>,
         takes_orders: bool,
         relay: Option<watch::Receiver<RelayStatus>>,
     ) -> Self {
@@ -74,7 +75,7 @@ impl Watched {
             };
             checks.push(self.check(&format!("projection-{}", projection.name), status, detail));
         }
-        for (name, stopped) in self.commands.followers() {
+        for (name, stopped) in self.commands.iter().flat_map(Commands::followers) {
             // Orders cannot be placed without the catalogue; what the watch owes can wait.
             let status = match &stopped {
                 None => HealthStatus::Healthy,

@@ -22,7 +22,7 @@ pub(crate) fn router(settings: &Settings, shop: &Shop) -> Result<Router, Failure
         shop.store.clone(),
         Arc::clone(&shop.projectors),
         shop.draining.subscribe(),
-        shop.commands.clone(),
+        shop.commands().ok().cloned(),
         settings.roles.command,
         shop.relay.as_ref().map(|(status, _)| status.clone()),
     ));
@@ -46,7 +46,7 @@ pub(crate) fn router(settings: &Settings, shop: &Shop) -> Result<Router, Failure
         router = router.merge(query_api::router(state));
     }
     if settings.roles.command {
-        router = router.merge(commands::router(shop.commands.clone()));
+        router = router.merge(commands::router(shop.commands()?.clone()));
     }
     Ok(router)
 }

@@ -89,7 +89,7 @@ async fn fill(settings: &Settings, shop: &Shop, shelves: Shelves) -> Result<(), 
     if shelves == Shelves::Fresh {
         demo::claim(&settings.data, &shop.store).await?;
     }
-    let frame = infra::http::frame(commands::router(shop.commands.clone()), None);
+    let frame = infra::http::frame(commands::router(shop.commands()?.clone()), None);
     demo::fill(settings, &frame).await?;
     shop.posted(Duration::from_secs(30)).await
 }

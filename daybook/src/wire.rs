@@ -14,10 +14,10 @@ use infra::{
     event_store::EventStore,
     keys::KeyStore,
     lock::Lock,
-    read_models::ReadModels,
+    read_models::{ReadModels, Reader, Schema},
     search::SearchIndex,
 };
-use projections::Projectors;
+use projections::{NotPosted, Projectors};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -32,7 +32,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// next start.
 const CATCH_UP: Duration = Duration::from_secs(2);
 /// The read models that `Prefer: wait` on a command waits for.
-const WAITED_FOR: [&str; 4] = ["orders", "stock", "products", "users"];
+const WAITED_FOR: [&Schema; 4] = [
+    &projections::orders::SCHEMA,
+    &projections::stock::SCHEMA,
+    &projections::products::SCHEMA,
+    &projections::users::SCHEMA,
+];
+/// How often a read model that another process posts is looked at while it is waited for.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Everything that one process opened, at work.
 pub(crate) struct Shop {
@@ -40,13 +47,14 @@ pub(crate) struct Shop {
     pub(crate) keys: KeyStore,
     pub(crate) read_models: ReadModels,
     pub(crate) search: SearchIndex,
-    pub(crate) commands: Commands,
+    /// What takes commands and sees to what orders owe: where this process has the role, or is the
+    /// only one that the embedded event store has.
+    command_side: Option<(Commands, Processes)>,
     pub(crate) projectors: Arc<Projectors>,
     /// Whether the end has begun.
     pub(crate) draining: watch::Sender<bool>,
     /// How the relay is doing, where this process has one, and its task.
     pub(crate) relay: Option<(watch::Receiver<RelayStatus>, JoinHandle<Infallible>)>,
-    processes: Processes,
     /// Let go of last.
     lock: Option<Lock>,
 }
@@ -93,32 +101,34 @@ impl Shop {
             engines::start_search(&mut projectors, &search, &store)?;
         }
         let projectors = Arc::new(projectors);
-        let (commands, processes) = Commands::start(
-            store.clone(),
-            keys.clone(),
-            commands::Settings {
-                currency: settings.currency,
-                reservation_timeout: settings.reservation_timeout,
-                snapshots: Some(settings.snapshots()),
-                posted: Some(posted(&projectors)),
-                ..commands::Settings::default()
-            },
-        )
-        .context("the command side cannot be started")?;
-        ready(settings, &commands).await.context("the catalogue cannot be read from the log")?;
+        let alone = matches!(settings.event_store, EventStoreUrl::Sqlite(_));
+        let command_side = if settings.roles.command || alone {
+            let posted = posted(&projectors, &read_models);
+            Some(command_side(settings, &store, &keys, posted).await?)
+        } else {
+            None
+        };
         let draining = watch::Sender::new(false);
         Ok(Self {
             store,
             keys,
             read_models,
             search,
-            commands,
+            command_side,
             projectors,
             draining,
             relay,
-            processes,
             lock,
         })
+    }
+
+    /// What takes commands.
+    ///
+    /// # Errors
+    /// If this process has not the role.
+    pub(crate) fn commands(&self) -> Result<&Commands, Failure> {
+        let side = self.command_side.as_ref().map(|(commands, _)| commands);
+        side.ok_or_else(|| Failure::usage("this process has not the role command: --roles command"))
     }
 
     /// Waits until every projection has posted the log up to its head, or has stopped.
@@ -137,19 +147,13 @@ impl Shop {
             tracing::info!(%failure, "read models are posted further at the next start");
         }
         let Self {
-            store,
-            keys,
-            read_models,
-            search,
-            commands,
-            projectors,
-            relay,
-            processes,
-            lock,
-            ..
+            store, keys, read_models, search, command_side, projectors, relay, lock, ..
         } = self;
-        processes.stop().await;
-        drop((commands, keys));
+        if let Some((commands, processes)) = command_side {
+            processes.stop().await;
+            drop(commands);
+        }
+        drop(keys);
         if let Some((_, task)) = relay {
             // What it has not brought onto the bus yet, it does at the next start.
             task.abort();
@@ -163,6 +167,25 @@ impl Shop {
         search?;
         Ok(())
     }
+}
+
+async fn command_side(
+    settings: &Settings,
+    store: &EventStore,
+    keys: &KeyStore,
+    posted: Posted,
+) -> Result<(Commands, Processes), Failure> {
+    let settings_of_commands = commands::Settings {
+        currency: settings.currency,
+        reservation_timeout: settings.reservation_timeout,
+        snapshots: Some(settings.snapshots()),
+        posted: Some(posted),
+        ..commands::Settings::default()
+    };
+    let started = Commands::start(store.clone(), keys.clone(), settings_of_commands);
+    let (commands, processes) = started.context("the command side cannot be started")?;
+    ready(settings, &commands).await.context("the catalogue cannot be read from the log")?;
+    Ok((commands, processes))
 }
 
 /// Waits until commands can be answered. A server's log is read over a network, and the server may
@@ -180,19 +203,34 @@ async fn ready(settings: &Settings, commands: &Commands) -> Result<(), commands:
 }
 
 /// Waits for all that a command may be waited for.
-fn posted(projectors: &Arc<Projectors>) -> Posted {
+fn posted(projectors: &Arc<Projectors>, models: &ReadModels) -> Posted {
     let projectors: Weak<Projectors> = Arc::downgrade(projectors);
+    let readers = WAITED_FOR.map(|schema| (schema.name, models.reader(schema)));
     Arc::new(move |position: Position, patience: Duration| {
-        let projectors = projectors.upgrade();
+        let (projectors, readers) = (projectors.upgrade(), readers.clone());
         Box::pin(async move {
             let Some(projectors) = projectors else { return };
             let all = async {
-                for name in WAITED_FOR {
+                for (name, reader) in &readers {
                     // Whether it was posted or not, the answer is the same.
-                    let _ = projectors.wait_for(name, position, patience).await;
+                    let waited = projectors.wait_for(name, position, patience).await;
+                    if waited == Err(NotPosted::Unknown) {
+                        posted_elsewhere(reader, position).await;
+                    }
                 }
             };
             let _ = tokio::time::timeout(patience, all).await;
         })
     })
+}
+
+/// Waits until another process has posted the position; the caller's patience ends it.
+async fn posted_elsewhere(reader: &Reader, position: Position) {
+    loop {
+        let snapshot = reader.snapshot().await;
+        if snapshot.is_ok_and(|snapshot| snapshot.checkpoint().position >= position) {
+            return;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }

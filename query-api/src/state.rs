@@ -47,6 +47,7 @@ pub type HealthCheck = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Health> + Sen
 /// What the queries see of a [`QueryState`].
 pub struct Inner {
     pub(crate) store: EventStore,
+    pub(crate) models: ReadModels,
     pub(crate) orders: Model,
     pub(crate) stock: Model,
     pub(crate) products: Model,
@@ -86,6 +87,7 @@ impl QueryState {
             docs: crate::docs::page(&openapi).into(),
             openapi: openapi.to_string().into(),
             store: parts.store,
+            models: parts.models,
             search: parts.search,
             keys: parts.keys,
             projectors: parts.projectors,

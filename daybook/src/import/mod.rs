@@ -119,7 +119,7 @@ async fn import(
         .context("no thread could be started")?;
     let progress = Progress::new("rows", total, quiet);
     let mut tally = Tally::default();
-    let work = Work { commands: &shop.commands, progress, list: &mut list, tally: &mut tally };
+    let work = Work { commands: shop.commands()?, progress, list: &mut list, tally: &mut tally };
     let ended = work.run(from_file, signals).await;
     list.finish().with_context(|| cannot_write(&path))?;
     summary(kind, &tally, quiet);
