@@ -134,13 +134,17 @@ pub(crate) async fn read_models_to_read(settings: &Settings) -> Result<ReadModel
 /// What the documents of the search index are.
 const PRODUCTS: &str = "products";
 
-/// Opens the search index for writing. An Elasticsearch may be away: it is asked when there is
-/// something to post or to find.
-pub(crate) async fn search(settings: &Settings) -> Result<SearchIndex, Failure> {
+/// Opens the search index for writing, or for queries alone. An Elasticsearch may be away: it is
+/// asked when there is something to post or to find. A tantivy index is this process's own, and
+/// made if there is none.
+pub(crate) async fn search(settings: &Settings, posts: bool) -> Result<SearchIndex, Failure> {
     let schema = projections::search::schema();
     let index = match &settings.search {
         SearchUrl::Tantivy(dir) => SearchIndex::open_tantivy(dir.clone(), schema).await,
-        SearchUrl::Elasticsearch(url) => SearchIndex::open_elasticsearch(url, PRODUCTS, schema),
+        SearchUrl::Elasticsearch(url) if posts => {
+            SearchIndex::open_elasticsearch(url, PRODUCTS, schema)
+        }
+        SearchUrl::Elasticsearch(url) => SearchIndex::read_elasticsearch(url, PRODUCTS, schema),
     };
     Ok(index.context("the search index cannot be opened")?)
 }
@@ -163,7 +167,7 @@ pub(crate) async fn add_search(
     store: &EventStore,
     rebuild: &mut Rebuild,
 ) -> Result<SearchIndex, Failure> {
-    let index = search(settings).await?;
+    let index = search(settings, true).await?;
     rebuild
         .add(SearchSink::anew(index.clone(), store.id()))
         .context("no thread could be started")?;

@@ -83,7 +83,7 @@ impl Shop {
         let Opened { store, lock } = opened;
         let keys = engines::keys(settings, &store).await?;
         let read_models = engines::read_models(settings).await?;
-        let search = engines::search(settings).await?;
+        let search = engines::search(settings, settings.roles.projector).await?;
         let bus = engines::bus(settings).await?;
         let relay = bus.clone().filter(|_| settings.roles.relay).map(|bus| {
             let relay = Relay::new(store.clone(), bus, settings.relay_from);

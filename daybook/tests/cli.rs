@@ -79,7 +79,7 @@ fn a_wrong_way_of_asking_exits_with_2() {
             "--keys",
             "mysql://root:hunter2@127.0.0.1/shop",
         ],
-        &["serve", "--search", "http://127.0.0.1:9200/shop"],
+        &["serve", "--search", "http://root:hunter2@127.0.0.1:9200/My Shop"],
         &["serve", "--config", "nowhere.toml"],
         &["status", "--log-format", "xml"],
     ] {

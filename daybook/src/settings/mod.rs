@@ -431,7 +431,17 @@ mod tests {
         refused("host", "shop:80");
         refused("data", "");
         assert!(refused("keys", "mysql://a:hunter2@h").contains("names no database"));
-        assert!(refused("read-models-replica", "mysql://a:hunter2@h/x").contains("no mysql: URL"));
+        assert!(refused("bus", "nats://a:hunter2@h/x.y").contains("stream's name"));
+        refused("relay-from", "middle");
+        refused("search", "http://h/My Shop");
+    }
+
+    #[test]
+    fn a_replica_is_one_of_a_database() {
+        let flags = [("read-models-replica", "mysql://a:hunter2@h/x")];
+        let refused = Settings::load(&sources(&flags)).unwrap_err();
+        assert!(matches!(refused, Failure::Usage(_)));
+        assert!(refused.to_string().contains("no mysql: URL"), "{refused}");
     }
 
     #[test]

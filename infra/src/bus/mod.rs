@@ -19,6 +19,7 @@ use async_nats::{
         context::GetStreamErrorKind,
         stream::{Config, DiscardPolicy, Stream},
     },
+    rustls::crypto::aws_lc_rs,
 };
 
 pub use consumer::{Consumer, Delivery};
@@ -60,6 +61,8 @@ impl Bus {
     /// # Errors
     /// If the address cannot be used at all.
     pub async fn connect(url: &BusUrl) -> Result<Self, BusError> {
+        // Two of them are built in, and rustls does not choose. Set already: as well.
+        let _ = aws_lc_rs::default_provider().install_default();
         let mut options = ConnectOptions::new()
             .name("daybook")
             .retry_on_initial_connect()

@@ -4,7 +4,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -34,6 +34,7 @@ pub(crate) enum Reply {
 pub(crate) struct Fake {
     pub(crate) address: SocketAddr,
     calls: Arc<AtomicUsize>,
+    authorized: Arc<Mutex<Vec<Option<String>>>>,
 }
 
 impl Fake {
@@ -44,13 +45,18 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (calls, script) = (Arc::new(AtomicUsize::new(0)), Arc::new(script));
-        let counted = calls.clone();
+        let authorized: Arc<Mutex<Vec<Option<String>>>> = Arc::default();
+        let (counted, seen) = (calls.clone(), authorized.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let _ = stream.set_nodelay(true);
                 let (script, counted) = (script.clone(), counted.clone());
+                let seen = seen.clone();
                 let service = service_fn(move |request: Request<Incoming>| {
                     counted.fetch_add(1, Ordering::Relaxed);
+                    let header = request.headers().get("authorization");
+                    let header = header.map(|value| value.to_str().unwrap().to_owned());
+                    seen.lock().unwrap().push(header);
                     answer(request, script.clone())
                 });
                 let served = http2::Builder::new(TokioExecutor::new())
@@ -58,7 +64,12 @@ impl Fake {
                 tokio::spawn(served);
             }
         });
-        Self { address, calls }
+        Self { address, calls, authorized }
+    }
+
+    /// The `authorization` of each call so far.
+    pub(crate) fn authorized(&self) -> Vec<Option<String>> {
+        self.authorized.lock().unwrap().clone()
     }
 
     pub(crate) fn calls(&self) -> usize {

@@ -4,6 +4,7 @@
 mod contract;
 mod eventstoredb;
 mod eventstoredb_faults;
+mod eventstoredb_tls;
 mod fake;
 mod parts;
 mod proxy;
