@@ -67,6 +67,13 @@ impl Engines {
         .collect()
     }
 
+    /// Removes the stream; the rest goes by itself.
+    async fn end(self) {
+        let (server, name) = self.bus.rsplit_once('/').unwrap();
+        let client = async_nats::connect(server).await.unwrap();
+        async_nats::jetstream::new(client).delete_stream(name).await.unwrap();
+    }
+
     /// Every row of every read model.
     async fn rows(&self) -> String {
         let models = ReadModels::read_mysql(self.models.url()).await.unwrap();
@@ -246,4 +253,5 @@ async fn every_role_a_process_and_every_engine_a_server() {
     assert_eq!(engines.rows().await, rows);
     assert_eq!(engines.documents(), documents);
     println!("{} orders over both command nodes; nothing oversold", placed.len());
+    engines.end().await;
 }
