@@ -7,7 +7,7 @@ use std::{collections::VecDeque, time::Duration};
 use event_schemas::{Logged, Position, StoreId};
 use infra::{
     bus::{Bus, BusError, Consumer, Delivery, Message},
-    event_store::{Direction, EventStore, Filter, MAX_PAGE, ReadError, Subscription},
+    event_store::{Direction, EventStore, Filter, LogPage, MAX_PAGE, ReadError, Subscription},
 };
 use serde::Serialize;
 use tokio::{
@@ -38,6 +38,26 @@ pub(crate) struct Taken {
     pub(crate) events: Vec<Logged>,
     pub(crate) scanned_to: Position,
     pub(crate) at_end: bool,
+}
+
+impl From<LogPage> for Taken {
+    fn from(page: LogPage) -> Self {
+        Self { events: page.events, scanned_to: page.scanned_to, at_end: page.at_end }
+    }
+}
+
+impl Taken {
+    /// Whether there is more to take, and a batch holds it.
+    fn has_room(&self) -> bool {
+        !self.at_end && self.events.len() < MAX_BATCH
+    }
+
+    /// Takes the page behind it too.
+    fn extend(&mut self, page: LogPage) {
+        self.events.extend(page.events);
+        self.scanned_to = page.scanned_to;
+        self.at_end = page.at_end;
+    }
 }
 
 /// A projector's source of events.
@@ -130,13 +150,9 @@ impl Feed {
 }
 
 async fn from_store(subscription: &mut Subscription) -> Result<Taken, ReadError> {
-    let page = subscription.next().await?;
-    let mut taken = Taken { events: page.events, scanned_to: page.scanned_to, at_end: page.at_end };
-    while !taken.at_end && taken.events.len() < MAX_BATCH {
-        let page = subscription.next().await?;
-        taken.events.extend(page.events);
-        taken.scanned_to = page.scanned_to;
-        taken.at_end = page.at_end;
+    let mut taken = Taken::from(subscription.next().await?);
+    while taken.has_room() {
+        taken.extend(subscription.next().await?);
     }
     Ok(taken)
 }
@@ -251,13 +267,9 @@ impl BusFeed {
     /// What lies in the store behind the checkpoint, without waiting for more.
     async fn read(&self, checkpoint: Position) -> Result<Taken, ReadError> {
         let mut taken = Taken { events: Vec::new(), scanned_to: checkpoint, at_end: false };
-        while !taken.at_end && taken.events.len() < MAX_BATCH {
-            let from = taken.scanned_to;
-            let filter = Filter::default();
-            let page = self.store.read_log(from, Direction::Forwards, &filter, MAX_PAGE).await?;
-            taken.events.extend(page.events);
-            taken.scanned_to = page.scanned_to;
-            taken.at_end = page.at_end;
+        while taken.has_room() {
+            let (from, all) = (taken.scanned_to, Filter::default());
+            taken.extend(self.store.read_log(from, Direction::Forwards, &all, MAX_PAGE).await?);
         }
         Ok(taken)
     }

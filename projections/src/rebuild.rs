@@ -151,8 +151,7 @@ impl Rebuild {
             }
             let ours = page.events.iter().rev().find(|logged| logged.is_ours());
             last = ours.map(|logged| (logged.position, logged.id)).or(last);
-            let taken = Taken { events: page.events, scanned_to: position, at_end: page.at_end };
-            let page = Arc::new(Page { taken, last });
+            let page = Arc::new(Page { taken: page.into(), last });
             for sink in &mut self.sinks {
                 sink.tell(&page).await;
             }

@@ -131,7 +131,11 @@ impl Scene {
         self.jetstream.get_stream(&self.name).await.unwrap()
     }
 
-    async fn end(self, projectors: Projectors) {
+    /// Whoever would make the stream again ends first.
+    async fn end(self, projectors: Projectors, relay: Option<Publishing>) {
+        if let Some(relay) = relay {
+            relay.end().await;
+        }
         projectors.stop().await;
         let _ = self.jetstream.delete_stream(&self.name).await;
         self.store.close().await.unwrap();
@@ -148,11 +152,37 @@ impl Publishing {
         let there = self.status.wait_for(|status| status.position >= position);
         tokio::time::timeout(PATIENCE, there).await.unwrap().unwrap();
     }
+
+    /// Returns when it does nothing any more.
+    async fn end(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
 }
 
 impl Drop for Publishing {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// A shop whose projectors are fed by the bus.
+struct Fed {
+    scene: Scene,
+    shop: Shop,
+    relay: Publishing,
+    projectors: Projectors,
+}
+
+impl Fed {
+    async fn new() -> Option<Self> {
+        let scene = Scene::new().await?;
+        let mut shop = busy_shop(100);
+        append(&scene.store, &shop.log).await;
+        let relay = scene.relay().await;
+        let projectors = scene.projectors().await;
+        scene.fed_by(&projectors, Source::Bus, &mut shop).await;
+        Some(Self { scene, shop, relay, projectors })
     }
 }
 
@@ -166,7 +196,7 @@ async fn fed_by_the_bus_the_rows_are_those_of_the_log() {
     let Some(scene) = Scene::new().await else { return };
     let mut shop = busy_shop(300);
     append(&scene.store, &shop.log).await;
-    let _relay = scene.relay().await;
+    let relay = scene.relay().await;
     let projectors = scene.projectors().await;
     scene.all_posted(&projectors).await;
     scene.fed_by(&projectors, Source::Bus, &mut shop).await;
@@ -175,7 +205,7 @@ async fn fed_by_the_bus_the_rows_are_those_of_the_log() {
     let status = projectors.status().await.unwrap();
     assert!(status.iter().all(|status| status.state == ProjectionState::Live), "{status:?}");
     scene.rows_are_right().await;
-    scene.end(projectors).await;
+    scene.end(projectors, Some(relay)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,17 +258,12 @@ async fn messages_doubled_shuffled_and_lost_do_no_harm() {
     bad.all_posted(&projectors).await;
     bad.rows_are_right().await;
     let _ = scene.jetstream.delete_stream(&scene.name).await;
-    bad.end(projectors).await;
+    bad.end(projectors, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_message_before_a_quiet_night_is_lost_and_the_row_is_there() {
-    let Some(scene) = Scene::new().await else { return };
-    let mut shop = busy_shop(100);
-    append(&scene.store, &shop.log).await;
-    let mut relay = scene.relay().await;
-    let projectors = scene.projectors().await;
-    scene.fed_by(&projectors, Source::Bus, &mut shop).await;
+    let Some(Fed { scene, mut shop, mut relay, projectors }) = Fed::new().await else { return };
     relay.reaches(scene.store.head().await.unwrap()).await;
     // Nobody publishes any more.
     drop(relay);
@@ -249,17 +274,12 @@ async fn the_last_message_before_a_quiet_night_is_lost_and_the_row_is_there() {
     println!("without a message the rows were there after {took:?}");
     assert!(took < Duration::from_secs(2), "{took:?}");
     scene.rows_are_right().await;
-    scene.end(projectors).await;
+    scene.end(projectors, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_removed_from_the_middle_is_read_from_the_store() {
-    let Some(scene) = Scene::new().await else { return };
-    let mut shop = busy_shop(100);
-    append(&scene.store, &shop.log).await;
-    let mut relay = scene.relay().await;
-    let projectors = scene.projectors().await;
-    scene.fed_by(&projectors, Source::Bus, &mut shop).await;
+    let Some(Fed { scene, mut shop, mut relay, projectors }) = Fed::new().await else { return };
     projectors.stop().await;
     // They wait on the stream while nobody posts.
     scene.append_more(&mut shop, 60).await;
@@ -272,17 +292,12 @@ async fn a_message_removed_from_the_middle_is_read_from_the_store() {
     let projectors = scene.projectors().await;
     scene.all_posted(&projectors).await;
     scene.rows_are_right().await;
-    scene.end(projectors).await;
+    scene.end(projectors, Some(relay)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_that_goes_comes_back_with_its_consumers() {
-    let Some(scene) = Scene::new().await else { return };
-    let mut shop = busy_shop(100);
-    append(&scene.store, &shop.log).await;
-    let _relay = scene.relay().await;
-    let projectors = scene.projectors().await;
-    scene.fed_by(&projectors, Source::Bus, &mut shop).await;
+    let Some(Fed { scene, mut shop, relay, projectors }) = Fed::new().await else { return };
     scene.jetstream.delete_stream(&scene.name).await.unwrap();
     scene.append_more(&mut shop, 50).await;
     scene.all_posted(&projectors).await;
@@ -292,7 +307,7 @@ async fn a_stream_that_goes_comes_back_with_its_consumers() {
     scene.all_posted(&projectors).await;
     scene.fed_by(&projectors, Source::Bus, &mut shop).await;
     scene.rows_are_right().await;
-    scene.end(projectors).await;
+    scene.end(projectors, Some(relay)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,18 +324,13 @@ async fn with_the_bus_away_the_event_store_is_followed() {
     let status = projectors.status().await.unwrap();
     assert!(status.iter().all(|status| status.source == Some(Source::Store)), "{status:?}");
     scene.rows_are_right().await;
-    scene.end(projectors).await;
+    scene.end(projectors, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_daybooks_or_of_another_log_is_passed_over() {
-    let Some(scene) = Scene::new().await else { return };
+    let Some(Fed { scene, mut shop, relay, projectors }) = Fed::new().await else { return };
     let Some(other) = Scene::new().await else { return };
-    let mut shop = busy_shop(100);
-    append(&scene.store, &shop.log).await;
-    let relay = scene.relay().await;
-    let projectors = scene.projectors().await;
-    scene.fed_by(&projectors, Source::Bus, &mut shop).await;
     drop(relay);
     let rubbish = format!("{}.rubbish", scene.name);
     scene.jetstream.publish(rubbish, "{}".into()).await.unwrap().await.unwrap();
@@ -335,10 +345,10 @@ async fn what_is_not_daybooks_or_of_another_log_is_passed_over() {
     append(&other.store, &busy_shop(45).log[elsewhere.len()..]).await;
     status.wait_for(|status| status.position > Position(elsewhere.len() as u64)).await.unwrap();
     foreign.abort();
-    let _relay = scene.relay().await;
+    let relay = scene.relay().await;
     scene.append_more(&mut shop, 50).await;
     scene.all_posted(&projectors).await;
     scene.rows_are_right().await;
     other.store.close().await.unwrap();
-    scene.end(projectors).await;
+    scene.end(projectors, Some(relay)).await;
 }

@@ -51,6 +51,15 @@ async fn rebuild(store: &EventStore, models: &ReadModels, names: &[&str]) {
     }
 }
 
+/// The rows of every read model.
+async fn dumps(models: &ReadModels) -> Vec<String> {
+    let mut rows = Vec::new();
+    for schema in SCHEMAS {
+        rows.push(dump(models, schema).await);
+    }
+    rows
+}
+
 fn busy_shop(steps: u16) -> Shop {
     let step = |at: u16| common::Step { kind: (at % 24) as u8, a: at * 7, b: at * 13 };
     shop(&(0..steps).map(step).collect::<Vec<_>>())
@@ -83,10 +92,7 @@ async fn live_and_rebuilt_rows_are_the_same() {
     assert_eq!((orders.lag.events, orders.lag.seconds), (Some(0), Some(0.0)));
     projectors.stop().await;
 
-    let mut live = Vec::new();
-    for schema in SCHEMAS {
-        live.push(dump(&models, schema).await);
-    }
+    let live = dumps(&models).await;
     rebuild(&store, &models, &SCHEMAS.map(|schema| schema.name)).await;
     for (schema, live) in SCHEMAS.into_iter().zip(live) {
         assert_eq!(dump(&models, schema).await, live, "{}", schema.name);
@@ -119,10 +125,7 @@ async fn a_rebuild_in_which_a_read_model_rests_and_is_needed_again() {
     all_posted(&projectors, &store).await;
     projectors.stop().await;
 
-    let mut live = Vec::new();
-    for schema in SCHEMAS {
-        live.push(dump(&models, schema).await);
-    }
+    let live = dumps(&models).await;
     rebuild(&store, &models, &SCHEMAS.map(|schema| schema.name)).await;
     for (schema, live) in SCHEMAS.into_iter().zip(live) {
         assert_eq!(dump(&models, schema).await, live, "{}", schema.name);

@@ -2,6 +2,7 @@
 //! can be thrown away and posted anew; rows and the checkpoint they belong to commit together.
 
 mod mysql;
+mod parts;
 mod schema;
 mod sqlite;
 mod value;

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::super::{Column, Kind, Schema, Table};
+use super::super::{
+    Column, Kind, Schema, Table,
+    parts::{names, placeholders, repeated},
+};
 use crate::mysql::Step;
 
 /// What stands in the database beside the generations.
@@ -162,18 +165,6 @@ fn definition(table: &Table, column: &Column) -> String {
     };
     let null = if column.nullable { "" } else { " NOT NULL" };
     format!("{} {kind}{null}", column.name)
-}
-
-fn names(columns: &[Column]) -> String {
-    columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
-}
-
-fn placeholders(count: usize) -> String {
-    format!("({})", repeated("?", count))
-}
-
-fn repeated(part: &str, count: usize) -> String {
-    vec![part; count].join(", ")
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::super::{Column, Kind, Schema, Table};
+use super::super::{
+    Column, Kind, Schema, Table,
+    parts::{names, placeholders, repeated},
+};
 
 pub(super) const CREATE_CHECKPOINT: &str = "CREATE TABLE checkpoint (\
     only INTEGER PRIMARY KEY CHECK (only = 1), schema TEXT NOT NULL, store TEXT NOT NULL, \
@@ -94,16 +97,4 @@ fn definition(column: &Column) -> String {
         Kind::Text | Kind::Document => "TEXT",
     };
     format!("{} {kind}", column.name)
-}
-
-fn names(columns: &[Column]) -> String {
-    columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
-}
-
-fn placeholders(count: usize) -> String {
-    format!("({})", repeated("?", count))
-}
-
-fn repeated(part: &str, count: usize) -> String {
-    vec![part; count].join(", ")
 }
