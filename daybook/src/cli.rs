@@ -59,9 +59,15 @@ pub(crate) enum Command {
     Bench(BenchCommand),
     /// Print events: the whole log or one stream; works beside a running server
     #[command(
-        after_help = "Examples:\n  daybook replay --stream order-31198570044\n  daybook replay --category stock --limit 20 --format ndjson"
+        after_help = "Examples:\n  daybook replay --stream order-31198570044\n  daybook replay --category stock --since 2026-03-01 --until 2026-04-01 --format ndjson\n  daybook replay --type OrderPlaced --follow"
     )]
     Replay(ReplayArgs),
+    /// Show an order, the stock of a sku, a user or a product as it was; works beside a running
+    /// server
+    #[command(
+        after_help = "Examples:\n  daybook show order 31198570044\n  daybook show stock mug-red --at 2026-03-31T18:00:00Z\n  daybook show product mug --at @0 --diff 2026-11-01"
+    )]
+    Show(ShowArgs),
     /// Empty read models and post them anew from the log; the server must be stopped
     #[command(after_help = "Examples:\n  daybook rebuild orders sales\n  daybook rebuild --all")]
     Rebuild(RebuildArgs),
@@ -204,6 +210,26 @@ pub(crate) enum EventFormat {
     Table,
     /// One JSON object a line
     Ndjson,
+    /// One CloudEvent (1.0, JSON) a line
+    Cloudevents,
+}
+
+/// Which of an event's two times is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClockArg {
+    /// When it was written: what Daybook knew
+    Recorded,
+    /// When it happened: what was so, as known now
+    Occurred,
+}
+
+impl From<ClockArg> for history::Clock {
+    fn from(clock: ClockArg) -> Self {
+        match clock {
+            ClockArg::Recorded => Self::Recorded,
+            ClockArg::Occurred => Self::Occurred,
+        }
+    }
 }
 
 /// How an answer is printed.
@@ -232,12 +258,70 @@ pub(crate) struct ReplayArgs {
     /// Up to this position of the log, inclusive
     #[arg(long, value_name = "POSITION")]
     pub(crate) to: Option<u64>,
+    /// Recorded then or later: 2026-03-31T18:00:00Z, or a date
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Recorded before then
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// The time that --since and --until are of
+    #[arg(long, value_enum, value_name = "CLOCK", default_value = "recorded")]
+    pub(crate) clock: ClockArg,
+    /// Only what came of one request
+    #[arg(long, value_name = "ID")]
+    pub(crate) correlation: Option<String>,
+    /// Only what this actor did
+    #[arg(long, value_name = "ID")]
+    pub(crate) actor: Option<String>,
+    /// The newest first
+    #[arg(long, conflicts_with = "follow")]
+    pub(crate) backwards: bool,
     /// At most so many events
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<u64>,
+    /// Go on with what comes, until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
     /// How to print them
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) format: EventFormat,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+/// What can be shown as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ShownKind {
+    /// An order
+    Order,
+    /// The stock of a sku
+    Stock,
+    /// A user; what is personal stays sealed
+    User,
+    /// A product
+    Product,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// What it is
+    #[arg(value_enum)]
+    pub(crate) kind: ShownKind,
+    /// Its id, or the sku
+    pub(crate) id: String,
+    /// When: a time or a date, a position of the log, or @ and a revision of its stream, all
+    /// inclusive [default: now]
+    #[arg(long, value_name = "TIME|POSITION|@REVISION")]
+    pub(crate) at: Option<String>,
+    /// What changed between then and --at, by which event, and who did it
+    #[arg(long, value_name = "TIME|POSITION|@REVISION")]
+    pub(crate) diff: Option<String>,
+    /// The time that a time is of
+    #[arg(long, value_enum, value_name = "CLOCK", default_value = "recorded")]
+    pub(crate) clock: ClockArg,
+    /// How to print it
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) engines: EngineFlags,
 }

@@ -17,8 +17,10 @@ mod replay;
 mod routes;
 mod serve;
 mod settings;
+mod show;
 mod signals;
 mod status;
+mod times;
 mod wire;
 
 use std::{process::ExitCode, time::Duration};
@@ -77,7 +79,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Command::Replay(args) => {
             let settings = load(&common, Flags::default().engines(&args.engines))?;
-            on_one_thread(replay::run(&settings, args))
+            on_all_cores(interruptible(replay::run(&settings, args)))
+        }
+        Command::Show(args) => {
+            let settings = load(&common, Flags::default().engines(&args.engines))?;
+            on_one_thread(show::run(&settings, args))
         }
         Command::Rebuild(args) => {
             let settings = load(&common, Flags::default().engines(&args.engines))?;

@@ -28,6 +28,7 @@ pub(crate) fn router(settings: &Settings, shop: &Shop) -> Result<Router, Failure
     ));
     let state = QueryState::new(QueryParts {
         store: shop.store.clone(),
+        past: shop.past.clone(),
         models: shop.read_models.clone(),
         search: shop.search.clone(),
         keys: shop.keys.clone(),

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context;
 use commands::{Commands, Posted, Processes};
 use event_schemas::Position;
+use history::{Chronology, Past};
 use infra::{
     bus::{Relay, RelayStatus},
     event_store::EventStore,
@@ -16,6 +17,7 @@ use infra::{
     lock::Lock,
     read_models::{ReadModels, Reader, Schema},
     search::SearchIndex,
+    snapshots::Snapshots,
 };
 use projections::{NotPosted, Projectors};
 use tokio::{sync::watch, task::JoinHandle};
@@ -51,6 +53,8 @@ pub(crate) struct Shop {
     /// only one that the embedded event store has.
     command_side: Option<(Commands, Processes)>,
     pub(crate) projectors: Arc<Projectors>,
+    /// What was.
+    pub(crate) past: Past,
     /// Whether the end has begun.
     pub(crate) draining: watch::Sender<bool>,
     /// How the relay is doing, where this process has one, and its task.
@@ -108,6 +112,11 @@ impl Shop {
         } else {
             None
         };
+        let past = past(settings, &store).await?;
+        if settings.roles.query {
+            // It ends with the store.
+            tokio::spawn(past.clone().follow());
+        }
         let draining = watch::Sender::new(false);
         Ok(Self {
             store,
@@ -116,6 +125,7 @@ impl Shop {
             search,
             command_side,
             projectors,
+            past,
             draining,
             relay,
             lock,
@@ -167,6 +177,15 @@ impl Shop {
         search?;
         Ok(())
     }
+}
+
+/// What was, read from the log, with what was kept of it in the data directory.
+async fn past(settings: &Settings, store: &EventStore) -> Result<Past, Failure> {
+    let snapshots = Snapshots::open(settings.snapshots(), store.id());
+    let snapshots = snapshots.context("the snapshots' folder cannot be made")?;
+    let chronology = Chronology::load(store, &snapshots).await;
+    let chronology = chronology.context("the log cannot be read")?;
+    Ok(Past::new(store.clone(), Some(snapshots), Arc::new(chronology)))
 }
 
 async fn command_side(

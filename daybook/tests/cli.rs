@@ -8,8 +8,18 @@ use std::{io::Read, process::Stdio};
 use common::{daybook, run, text};
 use serde_json::Value;
 
-const COMMANDS: [&str; 9] =
-    ["serve", "import", "bench", "replay", "rebuild", "status", "openapi", "config", "completion"];
+const COMMANDS: [&str; 9] = [
+    "serve",
+    "import",
+    "bench",
+    "replay",
+    "show",
+    "rebuild",
+    "status",
+    "openapi",
+    "config",
+    "completion",
+];
 
 fn config(dir: &std::path::Path, args: &[&str], variables: &[(&str, &str)]) -> Value {
     let output = daybook(dir)

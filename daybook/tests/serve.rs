@@ -12,29 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Server, daybook, eventually, run, signal, text};
+use common::{Server, daybook, eventually, order, run, signal, stock_up, text};
 use serde_json::{Value, json};
-
-/// A product with stock and a customer.
-fn stock_up(server: &Server, units: i64) {
-    let price = json!({ "amount": 1099, "currency": "USD" });
-    let product = json!({
-        "id": "mug", "title": "Mug", "department": "HOME",
-        "variants": [{ "sku": "mug-red", "title": "Red", "price": price }],
-    });
-    server.post("/v1/products", &product).expect(201);
-    server.post("/v1/stock/mug-red/receipts", &json!({ "quantity": units })).expect(201);
-    server
-        .post(
-            "/v1/users",
-            &json!({ "id": "u1", "personal": { "name": "Ada", "email": "ada@example.com" } }),
-        )
-        .expect(201);
-}
-
-fn order(quantity: i64) -> Value {
-    json!({ "customer_id": "u1", "channel": "web", "lines": [{ "sku": "mug-red", "quantity": quantity }] })
-}
 
 fn left_behind(data: &Path) -> Vec<String> {
     let mut found = Vec::new();
@@ -226,49 +205,6 @@ fn a_second_process_that_would_write_is_refused_and_readers_are_not() {
         text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(u64::try_from(events.len()).ok(), status["store"]["events"].as_u64());
     assert!(!text(&output.stdout).contains("Ada"), "personal values are sealed");
-}
-
-#[test]
-fn replay_picks_what_is_asked_for() {
-    let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path(), &[]);
-    stock_up(&server, 5);
-    let placed = server.post("/v1/orders", &order(1)).expect(201);
-    let stream = format!("order-{}", placed.json()["id"].as_str().unwrap());
-    let replay = |args: &[&str]| -> Vec<Value> {
-        let output = daybook(dir.path())
-            .args(["replay", "--data", "data", "--format", "ndjson"])
-            .args(args)
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
-    let all = replay(&[]);
-    let of_stream = replay(&["--stream", &stream]);
-    assert_eq!(of_stream.len(), 1);
-    assert!(all.contains(&of_stream[0]), "the position is the log's");
-    let last = all.last().unwrap()["position"].to_string();
-    assert_eq!(replay(&["--stream", "stock-mug-red", "--from", &last]), Vec::<Value>::new());
-    assert_eq!(of_stream[0]["type"], "OrderPlaced");
-    assert_eq!(of_stream[0]["data"]["order"]["total"], 1099);
-    assert!(
-        replay(&["--category", "stock"]).iter().all(|event| { event["stream"] == "stock-mug-red" })
-    );
-    assert_eq!(replay(&["--type", "OrderPlaced"]).len(), 1);
-    assert_eq!(replay(&["--limit", "2"]), all[..2]);
-    let second = all[1]["position"].to_string();
-    assert_eq!(replay(&["--from", &second]), all[1..]);
-    assert_eq!(replay(&["--to", &second]), all[..2]);
-    assert_eq!(replay(&["--from", &second, "--to", &second]), all[1..2]);
-    assert_eq!(replay(&["--stream", "order-none"]), Vec::<Value>::new());
-    let table = run(dir.path(), &["replay", "--data", "data", "--limit", "1"]);
-    let table = text(&table.stdout);
-    assert!(
-        table.starts_with("position\trecorded_at\tstream\trevision\ttype\tdata\n1\t"),
-        "{table}"
-    );
-    assert!(!table.contains('\u{1b}'));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod health;
 mod list;
 mod openapi;
 mod orders;
+mod past;
 mod posted;
 mod problems;
 mod process;
@@ -35,16 +36,24 @@ pub fn router(state: QueryState) -> Router {
         .route("/v1/orders", get(orders::list::list))
         .route("/v1/orders/{id}", get(orders::one::order))
         .route("/v1/orders/{id}/history", get(orders::history::history))
+        .route("/v1/orders/{id}/at", get(past::at::order))
         .route("/v1/stock", get(stock::list::list))
         .route("/v1/stock/{sku}", get(stock::one::stock))
+        .route("/v1/stock/{sku}/history", get(past::history::stock))
+        .route("/v1/stock/{sku}/at", get(past::at::stock))
         .route("/v1/products", get(products::list::list))
         .route("/v1/products/search", get(products::search::search))
         .route("/v1/products/{id}", get(products::one::product))
+        .route("/v1/products/{id}/history", get(past::history::product))
+        .route("/v1/products/{id}/at", get(past::at::product))
         .route("/v1/users", get(users::list::list))
         .route("/v1/users/{id}", get(users::one::user))
         .route("/v1/users/{id}/summary", get(users::summary::summary))
+        .route("/v1/users/{id}/history", get(past::history::user))
+        .route("/v1/users/{id}/at", get(past::at::user))
         .route("/v1/reports/sales", get(reports::sales::sales))
-        .route("/v1/events", get(events::events))
+        .route("/v1/events", get(events::page::events))
+        .route("/v1/events/live", get(events::live::live))
         .with_state(state)
 }
 

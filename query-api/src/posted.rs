@@ -93,6 +93,21 @@ pub(crate) async fn wait(
     }
 }
 
+/// The log's head, once it is as far as was asked for.
+pub(crate) async fn reached(state: &QueryState, asked: &Asked) -> Result<Position, Problem> {
+    let until = Instant::now() + asked.patience();
+    loop {
+        let head = state.store.head().await.map_err(|error| unreadable_log(&error))?;
+        match asked.wanted {
+            Some(wanted) if head < wanted && Instant::now() >= until => {
+                return Err(not_yet(state, asked, wanted, head));
+            }
+            Some(wanted) if head < wanted => sleep(LOOK_AGAIN).await,
+            _ => return Ok(head),
+        }
+    }
+}
+
 pub(crate) fn diverged(name: &str, reason: &str) -> Problem {
     Problem::new(
         &PROJECTION_DIVERGED,

@@ -2,6 +2,7 @@ use std::{fmt, ops::Deref, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use event_schemas::Currency;
+use history::Past;
 use infra::{
     event_store::EventStore,
     http::ProblemKind,
@@ -21,6 +22,8 @@ pub struct QueryState(Arc<Inner>);
 pub struct QueryParts {
     /// The log.
     pub store: EventStore,
+    /// What was, read from the log.
+    pub past: Past,
     /// The read models.
     pub models: ReadModels,
     /// The search index of products.
@@ -47,6 +50,7 @@ pub type HealthCheck = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Health> + Sen
 /// What the queries see of a [`QueryState`].
 pub struct Inner {
     pub(crate) store: EventStore,
+    pub(crate) past: Past,
     pub(crate) models: ReadModels,
     pub(crate) orders: Model,
     pub(crate) stock: Model,
@@ -87,6 +91,7 @@ impl QueryState {
             docs: crate::docs::page(&openapi).into(),
             openapi: openapi.to_string().into(),
             store: parts.store,
+            past: parts.past,
             models: parts.models,
             search: parts.search,
             keys: parts.keys,

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The program with nothing of the caller's own settings, in an empty directory.
 pub fn daybook(dir: &Path) -> Command {
@@ -161,6 +161,28 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A product with stock and a customer.
+pub fn stock_up(server: &Server, units: i64) {
+    let price = json!({ "amount": 1099, "currency": "USD" });
+    let product = json!({
+        "id": "mug", "title": "Mug", "department": "HOME",
+        "variants": [{ "sku": "mug-red", "title": "Red", "price": price }],
+    });
+    server.post("/v1/products", &product).expect(201);
+    server.post("/v1/stock/mug-red/receipts", &json!({ "quantity": units })).expect(201);
+    server
+        .post(
+            "/v1/users",
+            &json!({ "id": "u1", "personal": { "name": "Ada", "email": "ada@example.com" } }),
+        )
+        .expect(201);
+}
+
+/// An order of so many red mugs.
+pub fn order(quantity: i64) -> Value {
+    json!({ "customer_id": "u1", "channel": "web", "lines": [{ "sku": "mug-red", "quantity": quantity }] })
 }
 
 /// Sends a signal by its name.

@@ -3,8 +3,12 @@
 
 mod order;
 mod product;
+mod stock;
+mod user;
 
 pub use order::{
     CancellationResource, DispatchResource, OrderLineResource, OrderResource, OrderStatus,
 };
 pub use product::{ProductResource, ProductStatus};
+pub use stock::StockResource;
+pub use user::UserResource;

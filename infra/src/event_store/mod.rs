@@ -157,8 +157,9 @@ impl EventStore {
                 let most = PageSize::events(limit);
                 let Slice { events, at_end } =
                     store.stream_page(stream, from, direction, most).await?;
-                let events = events.into_iter().map(|logged| logged.recorded).collect();
-                Ok(StreamPage { events, at_end })
+                let each = |logged: Logged| (logged.recorded, Some(logged.position));
+                let (events, places) = events.into_iter().map(each).unzip();
+                Ok(StreamPage { events, places, at_end })
             }
             Self::EventStoreDb(store) => store.read_stream(stream, from, direction, limit).await,
         }

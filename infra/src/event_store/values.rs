@@ -23,6 +23,9 @@ pub struct Appended {
 pub struct StreamPage {
     /// The events, in the order asked for.
     pub events: Vec<Arc<Recorded>>,
+    /// Where each of them stands in the log; `None` from an older EventStoreDB, which does not tell
+    /// when a stream is read.
+    pub places: Vec<Option<Position>>,
     /// Whether nothing lay beyond the page when it was read.
     pub at_end: bool,
 }

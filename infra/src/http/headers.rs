@@ -115,7 +115,18 @@ pub fn wanted_position(
     store: StoreId,
     faults: &mut Faults,
 ) -> Option<Position> {
-    let mut sent = headers.get_all(&POSITION).iter();
+    position_in(headers, "Daybook-Position", store, faults)
+}
+
+/// The place in the log that a header names, if it was sent. One of another store than `store` is
+/// a fault.
+pub fn position_in(
+    headers: &HeaderMap,
+    name: &'static str,
+    store: StoreId,
+    faults: &mut Faults,
+) -> Option<Position> {
+    let mut sent = headers.get_all(name).iter();
     let value = sent.next()?;
     let read = || {
         let (id, position) = value.to_str().ok()?.split_once(':')?;
@@ -128,11 +139,11 @@ pub fn wanted_position(
             return Some(Position(position));
         }
         Some((id, _)) if id != store.0 => faults.header(
-            "Daybook-Position",
+            name,
             format!("is of the store {id}, but this is {store}; leave it out or use one of this store"),
         ),
         _ => faults.header(
-            "Daybook-Position",
+            name,
             "cannot be read; send one as an answer gave it, STORE-UUID:POSITION, once, or leave it out",
         ),
     }

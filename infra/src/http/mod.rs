@@ -28,11 +28,11 @@ pub use fault::{At, Fault, Faults, member_pointer};
 pub use fields::{Fields, id_of, integer_of, is_id, text_of};
 pub use headers::{
     ACTOR, IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, POSITION, PREFERENCE_APPLIED, REQUEST_ID,
-    idempotency_key, position_header, prefer_wait, wanted_position,
+    idempotency_key, position_header, position_in, prefer_wait, wanted_position,
 };
 pub use json::{Json, parse_json};
 pub use kinds::*;
 pub use problem::{FaultDocument, Problem, ProblemDocument, ProblemKind};
 pub use query::Query;
 pub use request_id::RequestId;
-pub use server::{HttpOptions, listen, serve};
+pub use server::{Draining, HttpOptions, listen, serve};

@@ -63,6 +63,11 @@ impl Query {
         check_text(name, &text, chars, faults).then_some(text)
     }
 
+    /// Whether the parameter was sent.
+    pub fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(sent, _)| sent == name)
+    }
+
     /// Texts of so many characters each.
     pub fn texts(
         &mut self,

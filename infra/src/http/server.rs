@@ -51,11 +51,23 @@ impl HttpOptions {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Open,
     Draining,
     Closed,
+}
+
+/// Tells a request whose answer would go on for ever that the server is about to end; it stands
+/// among the request's extensions.
+#[derive(Clone, Debug)]
+pub struct Draining(watch::Receiver<Stage>);
+
+impl Draining {
+    /// Waits until the server takes no more requests.
+    pub async fn begun(&mut self) {
+        let _ = self.0.wait_for(|stage| *stage != Stage::Open).await;
+    }
 }
 
 /// A listener with a backlog that outlasts a rush of new clients.
@@ -140,8 +152,10 @@ async fn serve_connection(
     let _ = stream.set_nodelay(true);
     let open = gauge!("http_connections");
     open.increment(1.0);
-    let service = service_fn(|request: Request<Incoming>| {
+    let draining = Draining(stage.clone());
+    let service = service_fn(|mut request: Request<Incoming>| {
         let frame = &frame;
+        request.extensions_mut().insert(draining.clone());
         async move { Ok::<_, Infallible>(frame.answer(request.map(Body::new)).await) }
     });
     let io = TokioIo::new(Connection::new(stream, options.write_timeout));

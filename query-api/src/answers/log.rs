@@ -30,7 +30,7 @@ pub struct LoggedEvent {
     correlation_id: Option<String>,
     #[schema(required)]
     causation_id: Option<String>,
-    /// Null if it is no JSON.
+    /// A text if it is no JSON, null if it is not even text.
     #[schema(value_type = Object)]
     data: (),
 }

@@ -4,6 +4,7 @@
 mod catalogue;
 mod log;
 mod orders;
+mod past;
 mod users;
 
 use serde::Serialize;
@@ -14,6 +15,7 @@ pub use catalogue::{
 };
 pub use log::{ActorShape, HistoryEvent, LoggedEvent, Projection, ProjectionLag, Projections};
 pub use orders::{Cancellation, Dispatch, Order, OrderLine, ShortLine};
+pub use past::{MadeBy, OrderAsOf, ProductAsOf, StockAsOf, UserAsOf};
 pub use users::{OrderBrief, PersonalValues, SalesReport, SalesRow, SalesTotal, Summary, User};
 
 /// An amount of money.

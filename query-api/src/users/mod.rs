@@ -4,7 +4,7 @@ pub(crate) mod list;
 pub(crate) mod one;
 pub(crate) mod summary;
 
-use event_schemas::{StreamName, Timestamp, UserEvent};
+use event_schemas::{Personal, StreamName, Timestamp, UserEvent, resource::UserResource};
 use infra::{
     http::{Problem, UNAVAILABLE},
     keys::{KeyStore, associated_data},
@@ -17,8 +17,8 @@ use uuid::Uuid;
 /// The columns of a [`Sealed`] user.
 const COLUMNS: &str = "id, registered_at, personal, personal_event";
 
-/// A user as the rows have it.
-struct Sealed {
+/// A user with what is personal sealed.
+pub(crate) struct Sealed {
     id: String,
     registered_at: i64,
     personal: Option<String>,
@@ -43,11 +43,25 @@ impl Sealed {
         })
     }
 
+    /// As it was at a moment.
+    pub(crate) fn of(user: &UserResource) -> Self {
+        let personal = match &user.personal {
+            Some(Personal::Sealed(sealed)) => Some(sealed.clone()),
+            _ => None,
+        };
+        Self {
+            id: user.id.clone(),
+            registered_at: user.registered_at.as_micros(),
+            personal,
+            personal_event: user.personal_event.map(|event| event.to_string()),
+        }
+    }
+
     /// The document as it goes out. `personal` is null for who has none and for who was forgotten.
     ///
     /// # Errors
     /// 503 if the key store cannot be read.
-    async fn open(&self, keys: &KeyStore) -> Result<String, Problem> {
+    pub(crate) async fn open(&self, keys: &KeyStore) -> Result<String, Problem> {
         let personal = match (&self.personal, &self.personal_event) {
             (Some(sealed), Some(event)) => self.unseal(keys, sealed, event).await?,
             _ => None,

@@ -8,7 +8,9 @@ mod engines;
 mod events;
 #[path = "../../../projections/tests/common/mod.rs"]
 mod history;
+mod live;
 mod orders;
+mod past;
 mod process;
 mod read_your_writes;
 mod reports;

@@ -9,7 +9,8 @@ use event_schemas::{
     ProductEvent, StockEvent, StockIntroduced, StockReceived, StreamName, Timestamp, UserEvent,
     UserRegistered, Variant,
 };
-use http::{HeaderMap, Method, Request};
+use history::Past;
+use http::{HeaderMap, Method, Request, Response};
 use http_body_util::BodyExt as _;
 use infra::{
     event_store::{EventStore, SqliteOptions},
@@ -17,12 +18,12 @@ use infra::{
     keys::{KeyStore, associated_data},
     read_models::ReadModels,
     search::SearchIndex,
+    snapshots::Snapshots,
 };
 use projections::{Projectors, search::SearchSink};
 use query_api::{Check, Health, HealthStatus, QueryParts, QueryState};
 use serde_json::Value;
 use tempfile::TempDir;
-use tower::ServiceExt as _;
 use uuid::Uuid;
 
 use crate::elasticsearch::Place;
@@ -32,7 +33,7 @@ pub(crate) struct Shop {
     pub(crate) keys: KeyStore,
     app: Frame,
     search: SearchIndex,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 pub(crate) struct Answer {
@@ -144,8 +145,11 @@ impl Shop {
             detail: None,
         };
         let health = Health { status, checks: vec![check] };
+        let snapshots = Snapshots::open(dir.path().join("snapshots"), store.id()).unwrap();
+        let past = Past::new(store.clone(), Some(snapshots), Arc::default());
         let state = QueryState::new(QueryParts {
             store: store.clone(),
+            past,
             models,
             search: search.clone(),
             keys: keys.clone(),
@@ -160,7 +164,12 @@ impl Shop {
             openapi: query_api::openapi(),
         });
         let routes = query_api::router(state.clone()).merge(query_api::process_router(state));
-        Self { store, keys, app: frame(routes, None), search, _dir: dir }
+        Self { store, keys, app: frame(routes, None), search, dir }
+    }
+
+    /// The answer, its body still to come.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        self.app.answer(request).await
     }
 
     /// Sends a request as it is.
@@ -174,8 +183,7 @@ impl Shop {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::empty()).unwrap();
-        let response = self.app.clone().oneshot(request).await.unwrap();
+        let response = self.answer(request.body(Body::empty()).unwrap()).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
@@ -214,6 +222,19 @@ impl Shop {
     pub(crate) async fn append_raw(&self, category: &str, id: &str, event: NewEvent) {
         let stream = StreamName::new(category, id);
         self.store.append(stream, ExpectedRevision::Any, vec![event]).await.unwrap();
+    }
+
+    pub(crate) async fn append_all(&self, category: &str, id: &str, events: Vec<NewEvent>) {
+        let stream = StreamName::new(category, id);
+        self.store.append(stream, ExpectedRevision::Any, events).await.unwrap();
+    }
+
+    /// The files of past states that were kept.
+    pub(crate) fn kept(&self) -> Vec<std::path::PathBuf> {
+        let files = std::fs::read_dir(self.dir.path().join("snapshots")).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+        files.sort();
+        files
     }
 
     pub(crate) async fn place(&self, order: &Placed) {

@@ -32,7 +32,7 @@ impl Node {
         direction: Direction,
         limit: usize,
     ) -> Result<StreamPage, Trouble> {
-        let mut page = StreamPage { events: Vec::new(), at_end: true };
+        let mut page = StreamPage { events: Vec::new(), places: Vec::new(), at_end: true };
         // The server counts with signed integers, and takes what does not fit for the end.
         let start = match direction {
             _ if from.0 <= i64::MAX.unsigned_abs() => StreamPosition::Position(from.0),
@@ -64,6 +64,9 @@ impl Node {
                 return Ok(page);
             }
             bytes += event.data.len() + event.custom_metadata.len();
+            // Before EventStoreDB's pull request 3459 the largest number stands there.
+            let place = Some(event.position.commit).filter(|place| *place != u64::MAX);
+            page.places.push(place.map(Position));
             page.events.push(Arc::new(recorded(event, stream.clone())));
         }
     }

@@ -1,0 +1,149 @@
+use std::sync::{PoisonError, RwLock};
+
+use event_schemas::{Position, Recorded, Revision, Timestamp};
+use infra::{
+    event_store::{Direction, EventStore, Filter, LogPage, MAX_PAGE, ReadError},
+    snapshots::{SnapshotAt, Snapshots},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The name that it is kept under between two starts, and the version of what is kept.
+const KEPT: (&str, u32) = ("chronology", 1);
+/// After so many marks it is kept again.
+const KEEP_EVERY: usize = 100;
+/// After so many events a mark is set: so many are looked at to find a time.
+const MARK_EVERY: usize = 1_000;
+
+/// Up to where the log had come at a time: its longest prefix with no event recorded later.
+///
+/// Clocks may run back from one event to the next, so no event tells this by itself. What does is
+/// the latest time of all events up to a place, which only grows; it is marked every so often.
+#[derive(Debug, Default)]
+pub struct Chronology(RwLock<Marks>);
+
+/// A place in the log with what is known of the times up to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The last event that counts.
+    pub position: Position,
+    /// How many events up to here were recorded earlier, by their own clock, than one before them:
+    /// unless it is 0, the time does not cut cleanly.
+    pub ran_back: u64,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Marks {
+    marks: Vec<Mark>,
+    now: Mark,
+    /// The event that stands at `now`, to be met there again.
+    last: Option<Uuid>,
+    since: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Mark {
+    position: u64,
+    /// Microseconds; the latest of all up to here.
+    latest: Option<i64>,
+    ran_back: u64,
+}
+
+impl Mark {
+    fn note(&mut self, position: Position, recorded: &Recorded) {
+        self.position = position.0;
+        let Some(at) = recorded.recorded_at().map(Timestamp::as_micros) else { return };
+        if self.latest.is_some_and(|latest| at < latest) {
+            self.ran_back += 1;
+        }
+        self.latest = self.latest.max(Some(at));
+    }
+
+    const fn place(self) -> Place {
+        Place { position: Position(self.position), ran_back: self.ran_back }
+    }
+}
+
+impl Chronology {
+    /// As it was kept, if that is still of this log.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn load(store: &EventStore, snapshots: &Snapshots) -> Result<Self, ReadError> {
+        let Some((at, marks)) = snapshots.load::<Marks>(KEPT.0, KEPT.1) else {
+            return Ok(Self::default());
+        };
+        let there = store.event_at(Position(marks.now.position)).await?;
+        if there.is_none_or(|event| event.id != at.event) {
+            tracing::warn!("the chronology is of another log and is thrown away");
+            snapshots.forget(KEPT.0);
+            return Ok(Self::default());
+        }
+        Ok(Self(RwLock::new(marks)))
+    }
+
+    /// How far it knows the log.
+    pub fn position(&self) -> Position {
+        Position(self.0.read().unwrap_or_else(PoisonError::into_inner).now.position)
+    }
+
+    /// Takes the page of the whole log that follows what it knows.
+    pub fn note(&self, page: &LogPage) {
+        let mut marks = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for event in &page.events {
+            marks.now.note(event.position, event);
+            marks.last = Some(event.id);
+            marks.since += 1;
+            if marks.since == MARK_EVERY {
+                let now = marks.now;
+                marks.marks.push(now);
+                marks.since = 0;
+            }
+        }
+    }
+
+    /// The bytes to keep, when it is time to.
+    pub fn due(&self, snapshots: &Snapshots) -> Option<Vec<u8>> {
+        let marks = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let due =
+            marks.since == 0 && !marks.marks.is_empty() && marks.marks.len() % KEEP_EVERY == 0;
+        let at =
+            SnapshotAt { at: Revision(marks.now.position), event: marks.last.filter(|_| due)? };
+        let bytes = snapshots.encode(KEPT.0, KEPT.1, at, &*marks);
+        bytes.inspect_err(|error| tracing::warn!(%error, "the chronology was not kept")).ok()
+    }
+
+    /// Keeps the bytes.
+    pub fn keep(snapshots: &Snapshots, bytes: &[u8]) {
+        snapshots.write(KEPT.0, bytes);
+    }
+
+    /// Up to where the log had come at `time`. What it does not know yet is read.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn place_at(&self, store: &EventStore, time: Timestamp) -> Result<Place, ReadError> {
+        let mut mark = self.before(time);
+        loop {
+            let from = Position(mark.position);
+            let page = store.read_log(from, Direction::Forwards, &Filter::all(), MAX_PAGE).await?;
+            for event in &page.events {
+                if event.recorded_at().is_some_and(|at| at > time) {
+                    return Ok(mark.place());
+                }
+                mark.note(event.position, event);
+            }
+            mark.position = mark.position.max(page.scanned_to.0);
+            if page.at_end {
+                return Ok(mark.place());
+            }
+        }
+    }
+
+    /// The last mark at or before that time.
+    fn before(&self, time: Timestamp) -> Mark {
+        let marks = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let count = marks.marks.partition_point(|mark| mark.latest <= Some(time.as_micros()));
+        count.checked_sub(1).and_then(|last| marks.marks.get(last)).copied().unwrap_or_default()
+    }
+}

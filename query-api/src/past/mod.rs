@@ -1,0 +1,4 @@
+//! What was: states at a moment, and what happened to a thing, read from the log itself.
+
+pub(crate) mod at;
+pub(crate) mod history;
