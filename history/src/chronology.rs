@@ -105,8 +105,9 @@ impl Chronology {
     /// The bytes to keep, when it is time to.
     pub fn due(&self, snapshots: &Snapshots) -> Option<Vec<u8>> {
         let marks = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let due =
-            marks.since == 0 && !marks.marks.is_empty() && marks.marks.len() % KEEP_EVERY == 0;
+        let due = marks.since == 0
+            && !marks.marks.is_empty()
+            && marks.marks.len().is_multiple_of(KEEP_EVERY);
         let at =
             SnapshotAt { at: Revision(marks.now.position), event: marks.last.filter(|_| due)? };
         let bytes = snapshots.encode(KEPT.0, KEPT.1, at, &*marks);
