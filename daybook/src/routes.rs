@@ -18,14 +18,7 @@ const BUCKETS: [f64; 12] =
 /// its roles, that process also sees to what the reservation watch owes.
 pub(crate) fn router(settings: &Settings, shop: &Shop) -> Result<Router, Failure> {
     let metrics = metrics()?;
-    let watched = Arc::new(Watched::new(
-        shop.store.clone(),
-        Arc::clone(&shop.projectors),
-        shop.draining.subscribe(),
-        shop.commands().ok().cloned(),
-        settings.roles.command,
-        shop.relay.as_ref().map(|(status, _)| status.clone()),
-    ));
+    let watched = Arc::new(Watched::new(shop, settings.roles));
     let state = QueryState::new(QueryParts {
         store: shop.store.clone(),
         models: shop.read_models.clone(),
