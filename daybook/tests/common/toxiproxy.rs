@@ -47,7 +47,9 @@ impl Toxiproxy {
 
     fn send(&self, method: &str, path: &str, body: &Value) -> Value {
         let mut stream = TcpStream::connect(&self.0).unwrap();
-        let (host, body) = (&self.0, body.to_string());
+        // Of what it does not read the server resets the connection.
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let host = &self.0;
         let length = body.len();
         let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close");
         write!(stream, "{head}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
