@@ -71,3 +71,60 @@ impl Belongs {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use event_schemas::{ExpectedRevision, NewEvent, StreamName};
+    use infra::event_store::SqliteOptions;
+    use uuid::Uuid;
+
+    use super::*;
+
+    async fn open(path: &std::path::Path) -> EventStore {
+        EventStore::open_sqlite(SqliteOptions::new(path)).await.unwrap()
+    }
+
+    /// Appends an event; the checkpoint of whoever has posted it.
+    async fn posted(store: &EventStore) -> Checkpoint {
+        let id = Uuid::new_v4();
+        let event = NewEvent::raw(id, "Happened".into(), b"{}"[..].into(), b"{}"[..].into());
+        let stream = StreamName::new("order", &id.to_string());
+        store.append(stream, ExpectedRevision::NoStream, vec![event]).await.unwrap();
+        let position = store.head().await.unwrap();
+        Checkpoint { store: store.id(), position, last: Some((position, id)) }
+    }
+
+    #[tokio::test]
+    async fn what_was_posted_from_a_lost_history_does_not_belong() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("events.sqlite");
+        let store = open(&path).await;
+        let yesterday = posted(&store).await;
+        store.close().await.unwrap();
+        let copy = std::fs::read(&path).unwrap();
+        let store = open(&path).await;
+        let today = posted(&store).await;
+        let belongs = Belongs::default();
+        assert_eq!(belongs.otherwise(&store, &today).await.unwrap(), None);
+        store.close().await.unwrap();
+
+        std::fs::write(&path, copy).unwrap();
+        let store = open(&path).await;
+        let anew = Belongs::default();
+        assert_eq!(anew.otherwise(&store, &yesterday).await.unwrap(), None);
+        let anew = Belongs::default();
+        let reason = anew.otherwise(&store, &today).await.unwrap().unwrap();
+        assert!(reason.contains("the log ends at"), "{reason}");
+        // The log goes on, past where it was.
+        let after = posted(&store).await;
+        let reason = anew.otherwise(&store, &today).await.unwrap().unwrap();
+        assert!(reason.contains("no longer at position"), "{reason}");
+        // Who has looked before looks again, beside the answer.
+        while belongs.otherwise(&store, &today).await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        // What was mended belongs at once.
+        assert_eq!(belongs.otherwise(&store, &after).await.unwrap(), None);
+        store.close().await.unwrap();
+    }
+}

@@ -105,6 +105,9 @@ impl Orders {
                         }
                         let node = nodes[client % nodes.len()];
                         self.place(node, &format!("order-{round}-{client}-{n}"), client + n);
+                        if client == 0 && n % 8 == 0 {
+                            change(node, n);
+                        }
                         thread::sleep(self.rest);
                     }
                     std::mem::forget(ended);
@@ -173,6 +176,15 @@ impl Orders {
             });
         }
     }
+}
+
+/// Gives a product another title, so that documents change too; whether it succeeds does not matter.
+fn change(node: &Server, n: usize) {
+    let (sku, title) = (SKUS[n / 8 % SKUS.len()], json!({ "title": format!("Title {n}") }));
+    let path = format!("/v1/products/{sku}");
+    let answer = node.send("PATCH", &path, None, title.to_string().as_bytes()).expect("an answer");
+    let refused = answer.status == 503 && answer.header("retry-after").is_some();
+    assert!(answer.status == 200 || refused, "{answer:?}");
 }
 
 /// Ends the clients when it is dropped, by a panic too.

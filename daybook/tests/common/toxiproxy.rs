@@ -30,7 +30,7 @@ impl Toxiproxy {
         }
         let required = std::env::var("REQUIRE_ENGINES").is_ok_and(|value| value == "1");
         assert!(!required, "REQUIRE_ENGINES=1, and TEST_TOXIPROXY_URL is not set");
-        println!("skipped: TEST_TOXIPROXY_URL is not set");
+        eprintln!("skipped: TEST_TOXIPROXY_URL is not set");
         None
     }
 

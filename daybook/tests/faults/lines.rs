@@ -53,8 +53,11 @@ impl Lines {
     }
 }
 
-/// Each kind of badness: its name, and the toxics with their streams.
-fn kinds() -> [(&'static str, Vec<(&'static str, &'static str, Value)>); 4] {
+/// Its kind, the stream that it is on, and its attributes.
+type Toxic = (&'static str, &'static str, Value);
+
+/// Each kind of badness: its name, and the toxics that make it.
+fn kinds() -> [(&'static str, Vec<Toxic>); 4] {
     let both = |kind, attributes: Value| {
         vec![(kind, "downstream", attributes.clone()), (kind, "upstream", attributes)]
     };

@@ -90,6 +90,9 @@ fn mischief(cluster: &Cluster) -> String {
     })
 }
 
+/// Brings it about, and says what was done.
+type Fault<'a> = &'a dyn Fn(&Cluster, &mut OwnServer) -> String;
+
 #[test]
 fn whatever_becomes_of_the_messages_the_read_models_are_right() {
     let Some(mut nats) = OwnServer::nats() else { return };
@@ -100,7 +103,7 @@ fn whatever_becomes_of_the_messages_the_read_models_are_right() {
     let query = cluster.node("q1", "query");
     stock_up(&command, 1_000_000);
     let orders = at_our_pace();
-    let faults: [(&str, &dyn Fn(&Cluster, &mut OwnServer) -> String); 6] = [
+    let faults: [(&str, Fault<'_>); 6] = [
         ("the stream purged", &|cluster, _| purged(cluster)),
         ("the stream deleted", &|cluster, _| deleted(cluster)),
         ("messages removed from the middle", &|cluster, _| robbed(cluster)),
