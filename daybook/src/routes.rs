@@ -49,8 +49,8 @@ pub(crate) fn openapi() -> OpenApi {
     query_api::openapi().merge_from(commands::openapi())
 }
 
-/// The process's one metrics recorder.
-fn metrics() -> Result<PrometheusHandle, Failure> {
+/// The process's one metrics recorder. What is set before the first call is lost.
+pub(crate) fn metrics() -> Result<PrometheusHandle, Failure> {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());

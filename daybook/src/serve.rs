@@ -26,6 +26,8 @@ pub(crate) async fn run(settings: &Settings, demo: bool) -> Result<(), Failure> 
     settings.check_anonymous()?;
     settings.check_embedded(demo)?;
     let mut signals = Signals::new()?;
+    // Before anything is at work that sets one: a relay says once that it works.
+    routes::metrics()?;
     let (shop, listeners) = tokio::select! {
         asked = signals.next() => return asked.ended(),
         opened = open(settings, demo) => opened?,

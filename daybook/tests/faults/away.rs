@@ -1,7 +1,10 @@
 //! An engine is away for thirty seconds, or killed: what does not need it goes on, what does is
 //! answered 503 with Retry-After, and all comes back without a restart.
 
-use std::{thread::sleep, time::Duration};
+use std::{
+    thread::{scope, sleep},
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -29,8 +32,17 @@ fn check(node: &Server, name: &str) -> Option<Value> {
     found.map(|check| check["status"].clone())
 }
 
+/// Each in a scene of its own, all at the same time: most of it is waiting.
 #[test]
-fn nats_away_for_thirty_seconds() {
+fn an_engine_away_for_thirty_seconds() {
+    scope(|scope| {
+        for away in [nats_away, elasticsearch_away, event_store_away] {
+            scope.spawn(away);
+        }
+    });
+}
+
+fn nats_away() {
     let Some(toxiproxy) = Toxiproxy::of_the_environment() else { return };
     let Some(cluster) = Cluster::new() else { return };
     let line = toxiproxy.line_to(host_and_port(&cluster.engines.bus));
@@ -69,8 +81,7 @@ fn nats_away_for_thirty_seconds() {
     say("NATS away", &orders);
 }
 
-#[test]
-fn elasticsearch_away_for_thirty_seconds() {
+fn elasticsearch_away() {
     let Some(toxiproxy) = Toxiproxy::of_the_environment() else { return };
     let Some(cluster) = Cluster::new() else { return };
     let line = toxiproxy.line_to(host_and_port(&cluster.engines.search));
@@ -103,8 +114,7 @@ fn elasticsearch_away_for_thirty_seconds() {
     say("Elasticsearch away", &orders);
 }
 
-#[test]
-fn the_event_store_away_for_thirty_seconds() {
+fn event_store_away() {
     let Some(mut cluster) = Cluster::new() else { return };
     let command = cluster.node("c1", "command");
     let _relay = cluster.node("r1", "relay");
@@ -144,7 +154,7 @@ fn mysql_killed_under_load() {
         goes_on(&orders, &query);
         killed(&mut server, &orders, &query, || sleep(Duration::from_secs(8)));
         let mut late = None;
-        std::thread::scope(|scope| {
+        scope(|scope| {
             // What is started meanwhile waits for it.
             let mut starting = None;
             killed(&mut server, &orders, &query, || {

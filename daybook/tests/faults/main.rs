@@ -33,7 +33,7 @@ use orders::Orders;
 const CLIENTS: usize = 4;
 /// How long a client rests between two orders: under load, but not so that the machine is busy with
 /// nothing else.
-const REST: Duration = Duration::from_millis(50);
+const REST: Duration = Duration::from_millis(80);
 /// Whatever comes back by itself does so within this time, each in its own words below.
 const PATIENCE: Duration = Duration::from_secs(60);
 
