@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Display,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -11,56 +12,55 @@ use event_schemas::Timestamp;
 use infra::{
     bus::{RelayState, RelayStatus},
     event_store::EventStore,
+    keys::KeyStore,
+    read_models::ReadModels,
+    search::SearchIndex,
 };
 use projections::{ProjectionState, Projectors};
 use query_api::{Check, Health, HealthStatus};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
-/// A store that does not answer for so long does not answer.
+use crate::{settings::Roles, wire::Shop};
+
+/// What does not answer for so long does not answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is looked at.
 pub(crate) struct Watched {
-    pub(crate) store: EventStore,
-    pub(crate) projectors: Arc<Projectors>,
-    pub(crate) draining: watch::Receiver<bool>,
+    store: EventStore,
+    projectors: Arc<Projectors>,
+    draining: watch::Receiver<bool>,
     /// Where this process has a command side.
-    pub(crate) commands: Option<Commands>,
-    /// Whether this process has the command role.
-    pub(crate) takes_orders: bool,
+    commands: Option<Commands>,
     /// Where this process has a relay.
-    pub(crate) relay: Option<watch::Receiver<RelayStatus>>,
+    relay: Option<watch::Receiver<RelayStatus>>,
+    models: ReadModels,
+    keys: KeyStore,
+    search: SearchIndex,
+    roles: Roles,
     since: Mutex<HashMap<String, (HealthStatus, Timestamp)>>,
 }
 
 impl Watched {
-    pub(crate) fn new(
-        store: EventStore,
-        projectors: Arc<Projectors>,
-        draining: watch::Receiver<bool>,
-        commands: Option<Commands>,
-        takes_orders: bool,
-        relay: Option<watch::Receiver<RelayStatus>>,
-    ) -> Self {
-        let since = Mutex::default();
-        Self { store, projectors, draining, commands, takes_orders, relay, since }
+    pub(crate) fn new(shop: &Shop, roles: Roles) -> Self {
+        Self {
+            store: shop.store.clone(),
+            projectors: Arc::clone(&shop.projectors),
+            draining: shop.draining.subscribe(),
+            commands: shop.commands().ok().cloned(),
+            relay: shop.relay.as_ref().map(|(status, _)| status.clone()),
+            models: shop.read_models.clone(),
+            keys: shop.keys.clone(),
+            search: shop.search.clone(),
+            roles,
+            since: Mutex::default(),
+        }
     }
 
     /// Looks at everything. A projection that has stopped leaves the process degraded: what was
     /// posted before is still answered.
     pub(crate) async fn look(&self) -> Health {
-        let head = tokio::time::timeout(PATIENCE, self.store.head()).await;
-        let store = match head {
-            Ok(Ok(_)) => self.check("event-store", HealthStatus::Healthy, None),
-            Ok(Err(error)) => {
-                self.check("event-store", HealthStatus::Unhealthy, Some(error.to_string()))
-            }
-            Err(_) => {
-                let detail = "it does not answer in time".to_owned();
-                self.check("event-store", HealthStatus::Unhealthy, Some(detail))
-            }
-        };
-        let mut checks = vec![store];
+        let mut checks = self.engines().await;
         for projection in self.projectors.status().await.unwrap_or_default() {
             let (status, detail) = match projection.state {
                 ProjectionState::Live | ProjectionState::CatchingUp
@@ -79,7 +79,7 @@ impl Watched {
             // Orders cannot be placed without the catalogue; what the watch owes can wait.
             let status = match &stopped {
                 None => HealthStatus::Healthy,
-                Some(_) if name == "catalogue" && self.takes_orders => HealthStatus::Unhealthy,
+                Some(_) if name == "catalogue" && self.roles.command => HealthStatus::Unhealthy,
                 Some(_) => HealthStatus::Degraded,
             };
             checks.push(self.check(name, status, stopped));
@@ -102,6 +102,36 @@ impl Watched {
         Health { status, checks }
     }
 
+    /// The engines that this process's roles need, all asked at once.
+    async fn engines(&self) -> Vec<Check> {
+        let Roles { command, projector, query, .. } = self.roles;
+        // Queries need the read models; whoever takes commands as well goes on with those.
+        let without_models = match query && !command {
+            true => HealthStatus::Unhealthy,
+            false => HealthStatus::Degraded,
+        };
+        // Where it is posted, the projection tells.
+        let searches = query && !projector;
+        let (store, models, keys, search) = tokio::join!(
+            answers(true, self.store.head()),
+            answers(query || projector, self.models.ping()),
+            answers(query || command, self.keys.ping()),
+            answers(searches, self.search.checkpoint()),
+        );
+        let checked = [
+            ("event-store", HealthStatus::Unhealthy, store),
+            ("read-models", without_models, models),
+            // Only what is about persons needs them.
+            ("keys", HealthStatus::Degraded, keys),
+            ("search", HealthStatus::Degraded, search),
+        ];
+        let asked = checked.into_iter().filter_map(|(name, otherwise, found)| match found? {
+            Ok(()) => Some(self.check(name, HealthStatus::Healthy, None)),
+            Err(detail) => Some(self.check(name, otherwise, Some(detail))),
+        });
+        asked.collect()
+    }
+
     fn check(&self, name: &str, status: HealthStatus, detail: Option<String>) -> Check {
         let mut since = self.since.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Timestamp::from(jiff::Timestamp::now());
@@ -111,4 +141,18 @@ impl Watched {
         }
         Check { name: name.to_owned(), status, since: known.1, detail }
     }
+}
+
+/// Whether an engine answers in time, and if not, why; nothing where it is not needed.
+async fn answers<T, E: Display>(
+    needed: bool,
+    asking: impl Future<Output = Result<T, E>>,
+) -> Option<Result<(), String>> {
+    if !needed {
+        return None;
+    }
+    Some(match timeout(PATIENCE, asking).await {
+        Ok(answer) => answer.map(drop).map_err(|error| error.to_string()),
+        Err(_) => Err("it does not answer in time".to_owned()),
+    })
 }

@@ -1,5 +1,6 @@
-//! While the event store's server is away at the start: the port is open, every answer is 503, and
-//! the shop opens by itself as soon as the server is there.
+//! While a server that the shop cannot open without is away at the start (the event store's, the
+//! keys'): the port is open, every answer is 503, and the shop opens by itself as soon as the server
+//! is there.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -18,6 +19,7 @@ use http::{StatusCode, header};
 use infra::{
     event_store::OpenError,
     http::{HttpOptions, Problem, UNAVAILABLE},
+    keys::KeysError,
 };
 use query_api::{Check, Health, HealthStatus};
 use tokio::net::TcpListener;
@@ -35,46 +37,65 @@ const DRAIN: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub(crate) struct Told {
     since: Timestamp,
-    why: Arc<Mutex<String>>,
+    waiting: Arc<Mutex<Waiting>>,
 }
 
-/// Opens the shop, however long its event store's server is away.
-pub(crate) async fn open(
-    settings: &Settings,
-    server: String,
-    here: String,
-    told: Told,
-) -> Result<Shop, Failure> {
+/// For what the shop waits.
+#[derive(Clone)]
+struct Waiting {
+    /// As the check of `/health/ready` is called.
+    name: &'static str,
+    why: String,
+}
+
+/// Opens the shop, however long its event store's server and its keys' are away.
+pub(crate) async fn open(settings: &Settings, here: String, told: Told) -> Result<Shop, Failure> {
     let opened = async {
-        loop {
-            match engines::event_store(settings).await {
-                Err(failure) if is_away(&failure) => {
-                    told.set(failure.to_string());
-                    tokio::time::sleep(AGAIN).await;
-                }
-                Err(failure) => return Err(failure),
-                Ok(opened) => {
-                    told.set("the log is being read".to_owned());
-                    return Shop::over(settings, opened).await;
-                }
-            }
-        }
+        let opened = there("event-store", &told, || engines::event_store(settings)).await?;
+        let store = opened.store.clone();
+        let keys = async {
+            let keys = there("keys", &told, || engines::keys(settings, &store)).await;
+            told.set("event-store", "the log is being read".to_owned());
+            keys
+        };
+        Shop::over(settings, opened, keys).await
     };
     let mut opened = std::pin::pin!(opened);
     tokio::select! {
         opened = &mut opened => return opened,
         () = tokio::time::sleep(SILENT) => {}
     }
+    let Waiting { name, why } = told.waiting();
+    let what = if name == "keys" { "the key store" } else { "the event store" };
     output::say(&format!(
-        "Daybook waits for the event store {server}; until it is there, {here} answers 503"
+        "Daybook waits for {what} ({why}); until the shop is open, {here} answers 503"
     ));
     opened.await
+}
+
+/// Opens what lies on a server, as soon as that is there.
+async fn there<T, F: Future<Output = Result<T, Failure>>>(
+    name: &'static str,
+    told: &Told,
+    mut open: impl FnMut() -> F,
+) -> Result<T, Failure> {
+    loop {
+        match open().await {
+            Err(failure) if is_away(&failure) => {
+                tracing::warn!(%failure, "{name} is waited for");
+                told.set(name, failure.to_string());
+                tokio::time::sleep(AGAIN).await;
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// Whether a server cannot be reached, or not be used as it is: somebody may see to that.
 fn is_away(failure: &Failure) -> bool {
     let Failure::Failed(error) = failure else { return false };
     matches!(error.downcast_ref(), Some(OpenError::Unreachable(_)))
+        || matches!(error.downcast_ref(), Some(KeysError::Away { .. }))
 }
 
 /// Answers at the listener until the work is done.
@@ -84,7 +105,8 @@ pub(crate) async fn meanwhile<T, F: Future<Output = T>>(
     work: impl FnOnce(Told) -> F,
 ) -> Result<(TcpListener, T), Failure> {
     let since = Timestamp::from(jiff::Timestamp::now());
-    let told = Told { since, why: Arc::new(Mutex::new("not yet connected".to_owned())) };
+    let waiting = Waiting { name: "event-store", why: "not yet connected".to_owned() };
+    let told = Told { since, waiting: Arc::new(Mutex::new(waiting)) };
     let router = Router::new()
         .route("/health/live", get(|| async { json(StatusCode::OK, &Health::alive()) }))
         .route("/health/ready", get(ready))
@@ -104,11 +126,12 @@ pub(crate) async fn meanwhile<T, F: Future<Output = T>>(
 }
 
 async fn ready(State(told): State<Told>) -> Response {
+    let Waiting { name, why } = told.waiting();
     let check = Check {
-        name: "event-store".to_owned(),
+        name: name.to_owned(),
         status: HealthStatus::Unhealthy,
         since: told.since,
-        detail: Some(told.why()),
+        detail: Some(why),
     };
     let health = Health { status: HealthStatus::Unhealthy, checks: vec![check] };
     let answer = json(StatusCode::SERVICE_UNAVAILABLE, &health);
@@ -123,15 +146,15 @@ fn json(status: StatusCode, health: &Health) -> Response {
 }
 
 async fn closed(State(told): State<Told>) -> Problem {
-    Problem::new(&UNAVAILABLE, format!("The shop is not open yet: {}.", told.why()))
+    Problem::new(&UNAVAILABLE, format!("The shop is not open yet: {}.", told.waiting().why))
 }
 
 impl Told {
-    fn set(&self, why: String) {
-        *self.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    fn set(&self, name: &'static str, why: String) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Waiting { name, why };
     }
 
-    fn why(&self) -> String {
-        self.why.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn waiting(&self) -> Waiting {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -18,14 +18,7 @@ const BUCKETS: [f64; 12] =
 /// its roles, that process also sees to what the reservation watch owes.
 pub(crate) fn router(settings: &Settings, shop: &Shop) -> Result<Router, Failure> {
     let metrics = metrics()?;
-    let watched = Arc::new(Watched::new(
-        shop.store.clone(),
-        Arc::clone(&shop.projectors),
-        shop.draining.subscribe(),
-        shop.commands().ok().cloned(),
-        settings.roles.command,
-        shop.relay.as_ref().map(|(status, _)| status.clone()),
-    ));
+    let watched = Arc::new(Watched::new(shop, settings.roles));
     let state = QueryState::new(QueryParts {
         store: shop.store.clone(),
         past: shop.past.clone(),
@@ -57,8 +50,8 @@ pub(crate) fn openapi() -> OpenApi {
     query_api::openapi().merge_from(commands::openapi())
 }
 
-/// The process's one metrics recorder.
-fn metrics() -> Result<PrometheusHandle, Failure> {
+/// The process's one metrics recorder. What is set before the first call is lost.
+pub(crate) fn metrics() -> Result<PrometheusHandle, Failure> {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());

@@ -11,7 +11,7 @@ use crate::{
     engines,
     failure::Failure,
     opening, output, routes,
-    settings::{EventStoreUrl, Settings},
+    settings::{EventStoreUrl, KeysUrl, Settings},
     signals::{Asked, Signals},
     wire::Shop,
 };
@@ -26,6 +26,8 @@ pub(crate) async fn run(settings: &Settings, demo: bool) -> Result<(), Failure> 
     settings.check_anonymous()?;
     settings.check_embedded(demo)?;
     let mut signals = Signals::new()?;
+    // Before anything is at work that sets one: a relay says once that it works.
+    routes::metrics()?;
     let (shop, listeners) = tokio::select! {
         asked = signals.next() => return asked.ended(),
         opened = open(settings, demo) => opened?,
@@ -68,18 +70,20 @@ async fn open(settings: &Settings, demo: bool) -> Result<(Shop, Listeners), Fail
     Ok((shop, listeners))
 }
 
-/// Opens the shop. A server that holds the event store may be away: it is waited for, and whoever
-/// asks meanwhile is told so.
+/// Opens the shop. A server that holds the event store or the keys may be away: it is waited for,
+/// and whoever asks meanwhile is told so.
 async fn open_shop(
     settings: &Settings,
     listeners: Listeners,
 ) -> Result<(Shop, Listeners), Failure> {
-    let EventStoreUrl::EventStoreDb(url) = &settings.event_store else {
+    if matches!(settings.event_store, EventStoreUrl::Sqlite(_))
+        && matches!(settings.keys, KeysUrl::Sqlite(_))
+    {
         return Ok((Shop::open(settings).await?, listeners));
-    };
+    }
     let address = listeners.http.local_addr().context("the port is unknown")?;
-    let (waited_for, here) = (url.to_string(), format!("http://{}", host_and_port(address)));
-    let open = |told| opening::open(settings, waited_for, here, told);
+    let here = format!("http://{}", host_and_port(address));
+    let open = |told| opening::open(settings, here, told);
     let (http, opened) =
         opening::meanwhile(listeners.http, http_options(settings, address), open).await?;
     Ok((opened?, Listeners { http, ..listeners }))

@@ -67,13 +67,21 @@ impl Shop {
     /// Opens every engine for writing and starts what follows the log, then waits until commands
     /// can be answered.
     pub(crate) async fn open(settings: &Settings) -> Result<Self, Failure> {
-        Self::over(settings, engines::event_store(settings).await?).await
+        let opened = engines::event_store(settings).await?;
+        let store = opened.store.clone();
+        Self::over(settings, opened, engines::keys(settings, &store)).await
     }
 
-    /// The same over an event store that is open already.
-    pub(crate) async fn over(settings: &Settings, opened: Opened) -> Result<Self, Failure> {
+    /// The same over an event store that is open already, with the key store that is opened by
+    /// `keys`.
+    pub(crate) async fn over(
+        settings: &Settings,
+        opened: Opened,
+        keys: impl Future<Output = Result<KeyStore, Failure>>,
+    ) -> Result<Self, Failure> {
         let store = opened.store.clone();
-        match Self::start(settings, opened).await {
+        let started = async { Self::start(settings, opened, keys.await?).await };
+        match started.await {
             Ok(shop) => Ok(shop),
             Err(failure) => {
                 // The failure says more than a second one could.
@@ -83,9 +91,8 @@ impl Shop {
         }
     }
 
-    async fn start(settings: &Settings, opened: Opened) -> Result<Self, Failure> {
+    async fn start(settings: &Settings, opened: Opened, keys: KeyStore) -> Result<Self, Failure> {
         let Opened { store, lock } = opened;
-        let keys = engines::keys(settings, &store).await?;
         let read_models = engines::read_models(settings).await?;
         let search = engines::search(settings, settings.roles.projector).await?;
         let bus = engines::bus(settings).await?;

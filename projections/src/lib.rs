@@ -26,6 +26,7 @@ pub mod users;
 pub use dump::dump;
 pub use feed::Source;
 pub use projection::{FoldError, Projection};
+pub use projector::divergence;
 pub use projectors::{NotPosted, Projectors};
 pub use rebuild::{Progress, Rebuild, Rebuilt};
 pub use rows::{Record, Rows, Working};

@@ -297,8 +297,11 @@ fn before(from: &Checkpoint, taken: &Taken, position: Position) -> Checkpoint {
     }
 }
 
-/// Why the checkpoint does not belong to this log, if it does not.
-pub(crate) async fn divergence(
+/// Why the checkpoint does not belong to this log, if it does not. `head` was read after it.
+///
+/// # Errors
+/// If the store cannot be read.
+pub async fn divergence(
     store: &EventStore,
     checkpoint: &Checkpoint,
     head: Position,

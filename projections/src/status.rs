@@ -7,7 +7,7 @@ use infra::{
 };
 use serde::Serialize;
 
-use crate::{Source, projector::divergence};
+use crate::{Source, divergence};
 
 /// How a projection is doing, as `GET /v1/projections` and `daybook status` say it.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -2,6 +2,7 @@
 
 pub mod answers;
 mod ask;
+mod belongs;
 mod docs;
 mod events;
 mod health;

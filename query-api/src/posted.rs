@@ -51,8 +51,9 @@ pub(crate) async fn snapshot(
             other => other.map_err(|error| unreadable(&error))?,
         };
         let checkpoint = snapshot.checkpoint();
-        if checkpoint.store != state.store.id() {
-            return Err(diverged(model.name, "it was posted from another event store"));
+        let otherwise = model.belongs.otherwise(&state.store, checkpoint).await;
+        if let Some(reason) = otherwise.map_err(|error| unreadable_log(&error))? {
+            return Err(diverged(model.name, &reason));
         }
         let position = checkpoint.position;
         match asked.wanted {

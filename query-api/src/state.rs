@@ -12,7 +12,7 @@ use infra::{
 };
 use projections::Projectors;
 
-use crate::Health;
+use crate::{Health, belongs::Belongs};
 
 /// What queries are answered from; cheap to clone.
 #[derive(Clone)]
@@ -58,6 +58,7 @@ pub struct Inner {
     pub(crate) users: Model,
     pub(crate) sales: Model,
     pub(crate) search: SearchIndex,
+    pub(crate) search_belongs: Belongs,
     pub(crate) keys: KeyStore,
     pub(crate) projectors: Arc<Projectors>,
     pub(crate) currency: Currency,
@@ -72,6 +73,7 @@ pub struct Inner {
 pub(crate) struct Model {
     pub(crate) name: &'static str,
     pub(crate) reader: Reader,
+    pub(crate) belongs: Belongs,
 }
 
 impl QueryState {
@@ -80,6 +82,7 @@ impl QueryState {
         let model = |schema: &'static Schema| Model {
             name: schema.name,
             reader: parts.models.reader(schema),
+            belongs: Belongs::default(),
         };
         let openapi = serde_json::to_value(&parts.openapi).unwrap_or_default();
         Self(Arc::new(Inner {
@@ -94,6 +97,7 @@ impl QueryState {
             past: parts.past,
             models: parts.models,
             search: parts.search,
+            search_belongs: Belongs::default(),
             keys: parts.keys,
             projectors: parts.projectors,
             currency: parts.currency,

@@ -40,7 +40,8 @@ pub struct Server {
     pub address: String,
     /// What the server printed when it was ready, line by line.
     pub printed: Vec<String>,
-    stdout: BufReader<ChildStdout>,
+    /// Kept open, so that it may go on printing.
+    stdout: Option<BufReader<ChildStdout>>,
 }
 
 impl Server {
@@ -77,7 +78,13 @@ impl Server {
             (0..5).for_each(|_| drop(read()));
         }
         let address = url.strip_prefix("http://").unwrap().to_owned();
-        Self { process, url, address, printed, stdout }
+        Self { process, url, address, printed, stdout: Some(stdout) }
+    }
+
+    /// One that was started otherwise, and listens there.
+    pub fn at(process: Child, address: &str) -> Self {
+        let (url, address) = (format!("http://{address}"), address.to_owned());
+        Self { process, url, address, printed: Vec::new(), stdout: None }
     }
 
     /// Where its gateway is, if it has one.

@@ -42,7 +42,15 @@ pub enum KeysError {
     /// The system has no randomness.
     #[error("no random bytes for a new key: {0}")]
     Random(#[from] getrandom::Error),
-    /// MySQL or MariaDB cannot be used at the moment, or lets us not in.
+    /// MySQL or MariaDB cannot be reached now.
+    #[error("{url}: {reason}")]
+    Away {
+        /// The database, without the password.
+        url: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// MySQL or MariaDB does not do what it is asked for, or lets us not in.
     #[error("{url}: {reason}")]
     Mysql {
         /// The database, without the password.

@@ -56,6 +56,17 @@ impl KeyStore {
         MysqlKeyStore::open(url).await.map(Self::Mysql)
     }
 
+    /// Whether keys can be read and made now. Of a file each use finds out for itself.
+    ///
+    /// # Errors
+    /// [`KeysError`]
+    pub async fn ping(&self) -> Result<(), KeysError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Mysql(keys) => keys.ping().await,
+        }
+    }
+
     fn secret(&self) -> &HashSecret {
         match self {
             Self::Sqlite(keys) => keys.secret(),

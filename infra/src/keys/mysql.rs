@@ -119,6 +119,10 @@ impl MysqlKeyStore {
         Ok(())
     }
 
+    pub(super) async fn ping(&self) -> Result<(), KeysError> {
+        mysql::ping(&self.0.pool).await.map_err(|error| failed(&self.0.url, &error))
+    }
+
     async fn find(&self, person: &str) -> Result<Option<PersonKey>, KeysError> {
         match self.0.held.find(person) {
             Some(key) => Ok(Some(key)),
@@ -150,5 +154,9 @@ fn as_key(url: &MysqlUrl, bytes: &[u8]) -> Result<Key, KeysError> {
 }
 
 fn failed(url: &MysqlUrl, error: &sqlx::Error) -> KeysError {
-    KeysError::Mysql { url: url.to_string(), reason: error.to_string() }
+    let (url, reason) = (url.to_string(), error.to_string());
+    match mysql::is_away(error) {
+        true => KeysError::Away { url, reason },
+        false => KeysError::Mysql { url, reason },
+    }
 }

@@ -91,6 +91,22 @@ pub(crate) fn is_lock_conflict(error: &sqlx::Error) -> bool {
     matches!(number(error), Some(1205 | 1213))
 }
 
+/// Whether the server cannot be reached now, or takes nobody in now: who asks again later may well
+/// be answered. What it refuses for good (a password, a database that is not there) is not.
+pub(crate) fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        // Too many connections; it is shutting down.
+        error => matches!(number(error), Some(1040 | 1053)),
+    }
+}
+
+/// Asks a server for a sign of life, as whoever uses its pool would.
+pub(crate) async fn ping(pool: &MySqlPool) -> sqlx::Result<()> {
+    let mut connection = pool.acquire().await?;
+    answered(connection.ping()).await
+}
+
 /// Whether a table or a database is not there.
 pub(crate) fn is_missing(error: &sqlx::Error) -> bool {
     number(error) == Some(1146)

@@ -123,17 +123,18 @@ impl ReadModels {
     }
 
     /// A MySQL or MariaDB database, whose tables are made if they are not there. Queries are sent to
-    /// the `replica`, if there is one.
+    /// the `replica`, if there is one. The server may be away: then the tables are made by whoever
+    /// posts first once it is there.
     ///
     /// # Errors
-    /// [`ReadModelError::Unavailable`] if the server is away or lets us not in, or the database is
-    /// something else's.
+    /// [`ReadModelError::Unavailable`] if the server lets us not in, or the database is something
+    /// else's.
     pub async fn open_mysql(
         url: MysqlUrl,
         replica: Option<&MysqlUrl>,
     ) -> Result<Self, ReadModelError> {
         let models = MysqlReadModels::new(url, replica);
-        models.migrate().await?;
+        models.begin().await?;
         Ok(Self::Mysql(models))
     }
 
@@ -145,6 +146,17 @@ impl ReadModels {
         let models = MysqlReadModels::new(url, None);
         models.check().await?;
         Ok(Self::Mysql(models))
+    }
+
+    /// Whether they can be read now. Of SQLite files each query finds out for itself.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`]
+    pub async fn ping(&self) -> Result<(), ReadModelError> {
+        match self {
+            Self::Sqlite(_) => Ok(()),
+            Self::Mysql(models) => models.ping().await,
+        }
     }
 
     /// Takes or renews the lease of `projection` for `holder`: for 3 s by the engine's own clock,

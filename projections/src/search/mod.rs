@@ -16,7 +16,7 @@ use infra::{
     search::{SearchError, SearchIndex},
 };
 
-use crate::{ProjectionState, ProjectionStatus};
+use crate::{ProjectionState, ProjectionStatus, divergence};
 
 /// The projection's name.
 pub const NAME: &str = "search";
@@ -40,12 +40,10 @@ pub async fn read_status(
     let checkpoint = checkpoint.unwrap_or_else(|| Checkpoint::start(store.id()));
     let head = store.head().await?;
     let position: Position = checkpoint.position;
-    let state = if checkpoint.store != store.id() || position > head {
-        ProjectionState::Diverged
-    } else if position == head {
-        ProjectionState::Live
-    } else {
-        ProjectionState::CatchingUp
+    let (state, error) = match divergence(store, &checkpoint, head).await? {
+        Some(reason) => (ProjectionState::Diverged, Some(reason)),
+        None if position >= head => (ProjectionState::Live, error),
+        None => (ProjectionState::CatchingUp, error),
     };
     ProjectionStatus::of(store, NAME, position, state, error).await
 }

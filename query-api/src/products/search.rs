@@ -15,7 +15,7 @@ use crate::{
     QueryState,
     answers::SearchResult,
     ask::{Ask, Asked},
-    posted::{Posted, diverged, not_yet, unreadable_index, wait},
+    posted::{Posted, diverged, not_yet, unreadable_index, unreadable_log, wait},
 };
 
 /// How often an index that another process posts is asked again while it is waited for.
@@ -141,12 +141,13 @@ async fn find(
             }
             found => found.map_err(|error| unreadable_index(&error))?,
         };
-        let position = match &page.checkpoint {
-            Some(checkpoint) if checkpoint.store != state.store.id() => {
-                return Err(diverged(NAME, "it was posted from another event store"));
+        if let Some(checkpoint) = &page.checkpoint {
+            let otherwise = state.search_belongs.otherwise(&state.store, checkpoint).await;
+            if let Some(reason) = otherwise.map_err(|error| unreadable_log(&error))? {
+                return Err(diverged(NAME, &reason));
             }
-            checkpoint => checkpoint.as_ref().map(|at| at.position).unwrap_or_default(),
-        };
+        }
+        let position = page.checkpoint.as_ref().map(|at| at.position).unwrap_or_default();
         match asked.wanted {
             Some(wanted) if position < wanted => {
                 if Instant::now() >= until {

@@ -1,6 +1,8 @@
 //! Making, switching and removing generations. A generation that is being built is guarded by a
 //! lock of that name, which ends with the connection of whoever builds it.
 
+use std::time::Duration;
+
 use event_schemas::StoreId;
 use sqlx::{AssertSqlSafe, Executor as _, MySqlConnection};
 
@@ -8,7 +10,11 @@ use super::{
     super::{ReadModelError, Schema},
     failed, sql,
 };
-use crate::mysql::{self, answered};
+use crate::mysql::{self, answered, within};
+
+/// How long making the indexes of a table may take, or removing a table: a connection that has
+/// become silent is given up in the end.
+const LONG: Duration = Duration::from_secs(60 * 60);
 
 /// Makes the next generation, empty and without secondary indexes. One process at a time does this.
 pub(super) async fn make(
@@ -164,5 +170,5 @@ async fn run(connection: &mut MySqlConnection, statement: String) -> sqlx::Resul
 
 /// For what takes the longer the more rows there are.
 async fn run_long(connection: &mut MySqlConnection, statement: String) -> sqlx::Result<()> {
-    connection.execute(AssertSqlSafe(statement)).await.map(drop)
+    within(LONG, connection.execute(AssertSqlSafe(statement))).await.map(drop)
 }

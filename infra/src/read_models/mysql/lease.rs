@@ -21,6 +21,7 @@ impl MysqlReadModels {
         name: &str,
         holder: &str,
     ) -> Result<bool, ReadModelError> {
+        self.made().await?;
         let taking = within(PATIENCE, async {
             let mut connection = self.pool.acquire().await?;
             sqlx::query(TAKE).bind(name).bind(holder).execute(&mut *connection).await?;

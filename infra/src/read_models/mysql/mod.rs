@@ -14,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use event_schemas::{Position, StoreId};
 use sqlx::{MySqlConnection, MySqlPool, Row as _, mysql::MySqlRow};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::{Checkpoint, ReadModelError, Schema};
@@ -33,12 +34,14 @@ pub struct MysqlReadModels {
     url: Arc<MysqlUrl>,
     pool: MySqlPool,
     replica: Option<Replica>,
+    /// Whether what stands beside the generations is there: made by whoever posts first.
+    made: Arc<OnceCell<()>>,
 }
 
 impl MysqlReadModels {
     pub(super) fn new(url: MysqlUrl, replica: Option<&MysqlUrl>) -> Self {
         let (pool, replica) = (mysql::pool(&url, PATIENCE), replica.map(Replica::new));
-        Self { url: Arc::new(url), pool, replica }
+        Self { url: Arc::new(url), pool, replica, made: Arc::default() }
     }
 
     /// Sees that the server is there and lets us in.
@@ -46,18 +49,47 @@ impl MysqlReadModels {
         self.connect().await.map(drop)
     }
 
-    /// Makes what stands beside the generations, if it is not there yet.
-    pub(super) async fn migrate(&self) -> Result<(), ReadModelError> {
-        let mut connection = self.connect().await?;
-        let migrated = mysql::migrate(&mut connection, &sql::STEPS).await;
-        match migrated.map_err(|error| self.away(&error))? {
+    /// Makes what stands beside the generations, if it is not there yet. A server that is away is
+    /// no error: whoever posts does it then.
+    pub(super) async fn begin(&self) -> Result<(), ReadModelError> {
+        match self.made.get_or_try_init(|| self.migrate()).await {
+            Ok(()) => Ok(()),
+            Err(NotMade::Error(error)) if mysql::is_away(&error) => {
+                tracing::warn!(url = %self.url, %error, "the read models' server is away; what needs it waits");
+                Ok(())
+            }
+            Err(error) => Err(self.not_made(error)),
+        }
+    }
+
+    /// The same, for who cannot do without.
+    async fn made(&self) -> Result<(), ReadModelError> {
+        let made = self.made.get_or_try_init(|| self.migrate()).await;
+        made.map(drop).map_err(|error| self.not_made(error))
+    }
+
+    async fn migrate(&self) -> Result<(), NotMade> {
+        let mut connection = mysql::connect(&self.url).await?;
+        match mysql::migrate(&mut connection, &sql::STEPS).await? {
             Migrated::Done => Ok(()),
-            Migrated::Foreign => Err(ReadModelError::Unavailable(format!(
+            Migrated::Foreign => Err(NotMade::Foreign),
+        }
+    }
+
+    fn not_made(&self, error: NotMade) -> ReadModelError {
+        match error {
+            NotMade::Error(error) => self.away(&error),
+            NotMade::Foreign => ReadModelError::Unavailable(format!(
                 "{} holds something else, or read models of a newer version of Daybook; name an \
                  empty database",
                 self.url
-            ))),
+            )),
         }
+    }
+
+    /// Whether the server answers those who query.
+    pub(super) async fn ping(&self) -> Result<(), ReadModelError> {
+        mysql::ping(&self.pool).await.map_err(|error| self.away(&error))
     }
 
     async fn connect(&self) -> Result<MySqlConnection, ReadModelError> {
@@ -69,6 +101,7 @@ impl MysqlReadModels {
         schema: &'static Schema,
         store: StoreId,
     ) -> Result<MysqlWriter, ReadModelError> {
+        self.made().await?;
         MysqlWriter::open(Arc::clone(&self.url), schema, store).await
     }
 
@@ -77,6 +110,7 @@ impl MysqlReadModels {
         schema: &'static Schema,
         store: StoreId,
     ) -> Result<MysqlWriter, ReadModelError> {
+        self.made().await?;
         MysqlWriter::build(Arc::clone(&self.url), schema, store).await
     }
 
@@ -86,6 +120,18 @@ impl MysqlReadModels {
 
     fn away(&self, error: &sqlx::Error) -> ReadModelError {
         ReadModelError::Unavailable(format!("{}: {error}", self.url))
+    }
+}
+
+/// Why what stands beside the generations is not there.
+enum NotMade {
+    Error(sqlx::Error),
+    Foreign,
+}
+
+impl From<sqlx::Error> for NotMade {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Error(error)
     }
 }
 
