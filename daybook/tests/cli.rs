@@ -8,7 +8,7 @@ use std::{io::Read, process::Stdio};
 use common::{daybook, run, text};
 use serde_json::Value;
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "serve",
     "import",
     "bench",
