@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use audit::{KeeperState, KeeperStatus};
 use commands::Commands;
 use event_schemas::Timestamp;
 use infra::{
@@ -30,6 +31,8 @@ pub(crate) struct Watched {
     pub(crate) takes_orders: bool,
     /// Where this process has a relay.
     pub(crate) relay: Option<watch::Receiver<RelayStatus>>,
+    /// Where this process keeps the audit tree.
+    pub(crate) keeper: Option<watch::Receiver<KeeperStatus>>,
     since: Mutex<HashMap<String, (HealthStatus, Timestamp)>>,
 }
 
@@ -41,9 +44,10 @@ impl Watched {
         commands: Option<Commands>,
         takes_orders: bool,
         relay: Option<watch::Receiver<RelayStatus>>,
+        keeper: Option<watch::Receiver<KeeperStatus>>,
     ) -> Self {
         let since = Mutex::default();
-        Self { store, projectors, draining, commands, takes_orders, relay, since }
+        Self { store, projectors, draining, commands, takes_orders, relay, keeper, since }
     }
 
     /// Looks at everything. A projection that has stopped leaves the process degraded: what was
@@ -93,6 +97,18 @@ impl Watched {
             };
             let standing_by = (state == RelayState::StandingBy).then(|| "standing by".to_owned());
             checks.push(self.check("relay", status, error.or(standing_by)));
+        }
+        if let Some(keeper) = &self.keeper {
+            let state = keeper.borrow().state.clone();
+            let (status, detail) = match state {
+                KeeperState::Keeping => (HealthStatus::Healthy, None),
+                KeeperState::Diverged(why) => {
+                    let detail = format!("the log is not the one that was signed: {why}");
+                    (HealthStatus::Degraded, Some(detail))
+                }
+                KeeperState::Waiting(why) => (HealthStatus::Degraded, Some(why)),
+            };
+            checks.push(self.check("audit", status, detail));
         }
         let worst = checks.iter().map(|check| check.status).max();
         let status = match *self.draining.borrow() {

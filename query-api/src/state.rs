@@ -1,5 +1,6 @@
 use std::{fmt, ops::Deref, pin::Pin, sync::Arc};
 
+use audit::KeeperStatus;
 use bytes::Bytes;
 use event_schemas::Currency;
 use infra::{
@@ -10,6 +11,7 @@ use infra::{
     search::SearchIndex,
 };
 use projections::Projectors;
+use tokio::sync::watch;
 
 use crate::Health;
 
@@ -29,6 +31,8 @@ pub struct QueryParts {
     pub keys: KeyStore,
     /// The projectors of this process: what tells how far the read models are posted.
     pub projectors: Arc<Projectors>,
+    /// The audit tree, where this process keeps it up.
+    pub audit: Option<watch::Receiver<KeeperStatus>>,
     /// The shop's currency.
     pub currency: Currency,
     /// Renders the metrics of this process (Prometheus text format).
@@ -56,6 +60,7 @@ pub struct Inner {
     pub(crate) search: SearchIndex,
     pub(crate) keys: KeyStore,
     pub(crate) projectors: Arc<Projectors>,
+    pub(crate) audit: Option<watch::Receiver<KeeperStatus>>,
     pub(crate) currency: Currency,
     pub(crate) metrics: Box<dyn Fn() -> String + Send + Sync>,
     pub(crate) health: HealthCheck,
@@ -91,6 +96,7 @@ impl QueryState {
             search: parts.search,
             keys: parts.keys,
             projectors: parts.projectors,
+            audit: parts.audit,
             currency: parts.currency,
             metrics: parts.metrics,
             health: parts.health,

@@ -47,6 +47,19 @@ pub struct LogPage {
     pub at_end: bool,
 }
 
+/// What came of a look at a page of the indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexCheck {
+    /// There is more: go on from here.
+    Next(Position),
+    /// Every index leads to every event, and to nothing else.
+    Sound,
+    /// The event here is not to be found by an index.
+    Lost(Position),
+    /// An index leads to what is not in the log.
+    Surplus,
+}
+
 /// How much a page may hold; it holds one event at least, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize {

@@ -145,6 +145,7 @@ impl Shop {
         };
         let health = Health { status, checks: vec![check] };
         let state = QueryState::new(QueryParts {
+            audit: None,
             store: store.clone(),
             models,
             search: search.clone(),

@@ -32,8 +32,8 @@ use self::{
     writer::Writer,
 };
 use super::{
-    AppendError, Appended, Direction, Filter, LogPage, MAX_PAGE, OpenError, PageSize, Part,
-    PartsError, ReadError, Slice, recent::Recent,
+    AppendError, Appended, Direction, Filter, IndexCheck, LogPage, MAX_PAGE, OpenError, PageSize,
+    Part, PartsError, ReadError, Slice, recent::Recent,
 };
 
 /// How often a store that another process writes is looked at for news: across processes SQLite
@@ -230,6 +230,10 @@ impl SqliteEventStore {
 
     pub(super) async fn event_at(&self, position: Position) -> Result<Option<Logged>, ReadError> {
         self.0.readers.point(move |reader| reader.event_at(position)).await
+    }
+
+    pub(super) async fn check_indexes(&self, from: Position) -> Result<IndexCheck, ReadError> {
+        self.0.readers.page(MAX_PAGE, move |reader| reader.check_indexes(from)).await
     }
 
     /// No event is ever taken away and no position left out: the head is the count.
