@@ -343,6 +343,8 @@ async fn sign(
 ) -> Result<Signed, KeeperError> {
     let id = signer.public_key().id();
     for _ in 0..TRIES {
+        // The place that is free now: whoever takes it before us makes us look again.
+        let last = keys.newest_head(None).await?.map_or(0, |row| row.n);
         let newest = newest(keys, signer).await?;
         if let Some(head) = &newest
             && head.size > tree.size()
@@ -376,7 +378,6 @@ async fn sign(
         let now = Timestamp::from(jiff::Timestamp::now());
         let head = signer.sign(tree.size(), tree.root(), now);
         let document = serde_json::to_string(&head).map_err(io::Error::from)?;
-        let last = keys.newest_head(None).await?.map_or(0, |row| row.n);
         if keys.add_head(last + 1, &id, head.size, &document).await? {
             return Ok(Signed { head, position, tree: stored });
         }

@@ -253,15 +253,14 @@ impl EventStore {
             || event.stream.as_str() == eventstoredb::STORE_STREAM
     }
 
-    /// Holds the ways by which events are found against the log itself, beyond `from` and up to a
-    /// page's length: the embedded store's indexes. Answers where to go on from, and the first
-    /// event that is not to be found by them. A server's indexes are its own.
+    /// Holds the ways by which events are found against the log itself: the embedded store's
+    /// indexes. A server's are its own.
     ///
     /// # Errors
     /// [`ReadError`]
-    pub async fn check_indexes(&self, from: Position) -> Result<IndexCheck, ReadError> {
+    pub async fn check_indexes(&self) -> Result<IndexCheck, ReadError> {
         match self {
-            Self::Sqlite(store) => store.check_indexes(from).await,
+            Self::Sqlite(store) => store.check_indexes().await,
             Self::EventStoreDb(_) => Ok(IndexCheck::Sound),
         }
     }

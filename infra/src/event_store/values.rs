@@ -47,14 +47,12 @@ pub struct LogPage {
     pub at_end: bool,
 }
 
-/// What came of a look at a page of the indexes.
+/// What came of a look at the indexes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IndexCheck {
-    /// There is more: go on from here.
-    Next(Position),
     /// Every index leads to every event, and to nothing else.
     Sound,
-    /// The event here is not to be found by an index.
+    /// An entry that should lead to the event here does not.
     Lost(Position),
     /// An index leads to what is not in the log.
     Surplus,

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod failure;
+mod indexes;
 mod kinds;
 mod open;
 mod parts;
@@ -26,6 +27,7 @@ use event_schemas::{Logged, Position, Revision, StoreId, StreamName};
 use tokio::sync::OnceCell;
 
 use self::{
+    indexes::Walk,
     open::Opened,
     queue::WriterHandle,
     reader::{Readers, clamp},
@@ -232,8 +234,14 @@ impl SqliteEventStore {
         self.0.readers.point(move |reader| reader.event_at(position)).await
     }
 
-    pub(super) async fn check_indexes(&self, from: Position) -> Result<IndexCheck, ReadError> {
-        self.0.readers.page(MAX_PAGE, move |reader| reader.check_indexes(from)).await
+    pub(super) async fn check_indexes(&self) -> Result<IndexCheck, ReadError> {
+        let mut walk = Walk::begin();
+        loop {
+            walk = match walk {
+                Walk::Done(found) => return Ok(found),
+                walk => self.0.readers.page(MAX_PAGE, |reader| reader.walk(walk)).await?,
+            };
+        }
     }
 
     /// No event is ever taken away and no position left out: the head is the count.

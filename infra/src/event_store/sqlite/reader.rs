@@ -19,7 +19,7 @@ use super::{
     open::{connect, has_notes},
     state,
 };
-use crate::event_store::{Direction, Filter, IndexCheck, LogPage, PageSize, ReadError, Slice};
+use crate::event_store::{Direction, Filter, LogPage, PageSize, ReadError, Slice};
 
 /// Pages up to this size are read right where they are asked for: that takes less time than to
 /// hand the work to another thread and back.
@@ -214,42 +214,6 @@ impl Reader {
         })
     }
 
-    /// Looks a page of events up by each index; behind the last page counts what the indexes hold.
-    /// If each event is found and there are not more entries than events, nothing else is in them.
-    pub(super) fn check_indexes(&mut self, from: Position) -> Result<IndexCheck> {
-        const PAGE_END: &str = "SELECT max(position) FROM (SELECT position FROM events NOT INDEXED
-             WHERE position > ?1 ORDER BY position LIMIT 1000)";
-        const LOST: &str = "SELECT position FROM events AS e NOT INDEXED
-             WHERE position > ?1 AND position <= ?2 AND NOT (
-                EXISTS (SELECT 1 FROM events AS i INDEXED BY events_stream WHERE i.stream = e.stream
-                        AND i.revision = e.revision AND i.position = e.position)
-                AND EXISTS (SELECT 1 FROM events AS i INDEXED BY events_kind
-                            WHERE i.kind = e.kind AND i.position = e.position))
-             LIMIT 1";
-        const COUNTS: &str = "SELECT count(*),
-             (SELECT count(*) FROM events INDEXED BY events_stream WHERE stream >= ''),
-             (SELECT count(*) FROM events INDEXED BY events_kind WHERE kind >= 0)
-             FROM events NOT INDEXED";
-        self.snapshot(|connection, _| {
-            let from = clamp(from.0);
-            let end: Option<i64> =
-                connection.prepare_cached(PAGE_END)?.query_row([from], |row| row.get(0))?;
-            let Some(end) = end else {
-                let counts: [i64; 3] = connection
-                    .prepare_cached(COUNTS)?
-                    .query_row([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?;
-                let sound = counts[0] == counts[1] && counts[0] == counts[2];
-                return Ok(if sound { IndexCheck::Sound } else { IndexCheck::Surplus });
-            };
-            let mut select = connection.prepare_cached(LOST)?;
-            let mut lost = select.query([from, end])?;
-            Ok(match lost.next()? {
-                Some(row) => IndexCheck::Lost(position(row)?),
-                None => IndexCheck::Next(Position(end.cast_unsigned())),
-            })
-        })
-    }
-
     /// The last revisions of two streams at one moment.
     pub(super) fn heads(&mut self, streams: [&StreamName; 2]) -> Result<[Option<Revision>; 2]> {
         let [one, other] = streams;
@@ -259,7 +223,10 @@ impl Reader {
     }
 
     /// Everything in it sees the same state of the store, and knows all kinds in it.
-    fn snapshot<T>(&mut self, read: impl FnOnce(&Connection, &Kinds) -> Result<T>) -> Result<T> {
+    pub(super) fn snapshot<T>(
+        &mut self,
+        read: impl FnOnce(&Connection, &Kinds) -> Result<T>,
+    ) -> Result<T> {
         self.connection.prepare_cached("BEGIN")?.execute([])?;
         let refreshed = self.kinds.refresh(&self.connection);
         let result = refreshed.and_then(|()| read(&self.connection, &self.kinds));
