@@ -281,13 +281,19 @@ async fn open(dir: &Path, store: &EventStore) -> Result<GrowingTree, KeeperError
 /// what is there now: it is what tells them apart.
 async fn still_there(store: &EventStore, tree: &GrowingTree) -> Result<(), KeeperError> {
     let head = store.head().await?;
-    if head >= tree.position() {
-        return Ok(());
+    if head < tree.position() {
+        return Err(KeeperError::Diverged(format!(
+            "the log ends at position {head}, and had been read up to {}",
+            tree.position()
+        )));
     }
-    Err(KeeperError::Diverged(format!(
-        "the log ends at position {head}, and had been read up to {}",
-        tree.position()
-    )))
+    let Some((position, id)) = tree.last() else { return Ok(()) };
+    match store.event_at(position).await? {
+        Some(event) if event.id == id => Ok(()),
+        _ => Err(KeeperError::Diverged(format!(
+            "the event {id} no longer stands at position {position}"
+        ))),
+    }
 }
 
 /// Reads the log up to its end.

@@ -51,6 +51,8 @@ pub struct GrowingTree {
     cover: Cover,
     store: StoreId,
     position: Position,
+    /// The event of the last leaf that was there when it was opened.
+    last: Option<(Position, Uuid)>,
     /// What is not written yet, and where it goes.
     new_nodes: Vec<u8>,
     new_places: Vec<u8>,
@@ -272,6 +274,10 @@ impl GrowingTree {
             }
             None => (0, Position::START),
         };
+        let last = match &known {
+            Some(tree) if size > 0 => Some(tree.place(size - 1)?),
+            _ => None,
+        };
         let written = (nodes_of(size) * NODE, size * PLACE);
         nodes.set_len(written.0)?;
         places.set_len(written.1)?;
@@ -282,6 +288,7 @@ impl GrowingTree {
             cover,
             store,
             position,
+            last,
             new_nodes: Vec::new(),
             new_places: Vec::new(),
             written,
@@ -301,6 +308,11 @@ impl GrowingTree {
     /// Up to here, inclusive, the log has been read.
     pub const fn position(&self) -> Position {
         self.position
+    }
+
+    /// Where the event of the last leaf stood that was there when it was opened, and its id.
+    pub const fn last(&self) -> Option<(Position, Uuid)> {
+        self.last
     }
 
     /// Adds the leaf of the event at this position.

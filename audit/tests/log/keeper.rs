@@ -8,7 +8,7 @@ use audit::{
 use infra::{event_store::EventStore, keys::KeyStore};
 use tokio::time::timeout;
 
-use crate::support::{append, open, served, signer};
+use crate::support::{append, event, open, served, signer};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -82,10 +82,22 @@ async fn nothing_is_signed_over_a_log_that_does_not_go_on_from_what_was_signed()
         assert_eq!(heads(&keys).await.len(), 1, "{name}");
     }
 
-    // The same log whose end was lost, and its tree that knows of it.
-    let lost = open(tempfile::tempdir().unwrap().path()).await;
-    append(&lost, 0..30).await;
-    drop(lost);
+    // A log that lost its end and grew another, beside the tree that knows of the former.
+    store.close().await.unwrap();
+    let file = rusqlite::Connection::open(here.path().join("events.sqlite")).unwrap();
+    let set = "UPDATE events SET id = ?1 WHERE position = 30";
+    file.execute(set, [[0_u8; 16]]).unwrap();
+    let changed = open(here.path()).await;
+    let keeper = Keeper::start(changed.clone(), keys.clone(), settings(&here.path().join("audit")));
+    let mut status = keeper.status();
+    let diverged = status.wait_for(|status| matches!(status.state, KeeperState::Diverged(_)));
+    timeout(PATIENCE, diverged).await.unwrap().unwrap();
+    keeper.stop().await;
+    changed.close().await.unwrap();
+    file.execute(set, [event(29).id.as_bytes()]).unwrap();
+    drop(file);
+    let store = open(here.path()).await;
+
     // One that goes on is signed, also by a node that has no tree yet.
     append(&store, 30..31).await;
     let signed = sign_now(&store, &keys, &here.path().join("new"), &signer()).await.unwrap();
