@@ -45,9 +45,9 @@ pub(crate) enum Command {
         after_help = "Examples:\n  daybook serve --demo\n  daybook serve --data /srv/shop --listen 127.0.0.1:9000"
     )]
     Serve(ServeArgs),
-    /// Take in past facts from a CSV or CSV.GZ file
+    /// Take in past facts from a CSV or CSV.GZ file, or a whole log
     #[command(
-        after_help = "Examples:\n  daybook import products products.csv.gz\n  zcat orders.csv.gz | daybook import orders -"
+        after_help = "Examples:\n  daybook import products products.csv.gz\n  zcat orders.csv.gz | daybook import orders -\n  daybook import events EXPORT --data ./restored"
     )]
     Import(ImportArgs),
     /// Measure a running server with real HTTP
@@ -71,6 +71,13 @@ pub(crate) enum Command {
     /// Empty read models and post them anew from the log; the server must be stopped
     #[command(after_help = "Examples:\n  daybook rebuild orders sales\n  daybook rebuild --all")]
     Rebuild(RebuildArgs),
+    /// Sign, verify and prove the log; works beside a running server
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = "Examples:\n  daybook audit head > head.json\n  daybook audit verify\n  daybook audit prove order-31198570044@0 > proof.json\n  daybook audit check proof.json --public-key head.json"
+    )]
+    Audit(AuditCommand),
     /// Say what is there: the store, the projections, the counts; works beside a running server
     #[command(after_help = "Example:\n  daybook status --format json")]
     Status(StatusArgs),
@@ -125,6 +132,23 @@ pub(crate) struct EngineFlags {
     pub(crate) keys: Option<String>,
 }
 
+/// How the log is signed.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Audit")]
+pub(crate) struct AuditFlags {
+    /// The file of the key that heads of the log are signed with (`openssl genpkey -algorithm
+    /// ed25519`) [default: a key in the key store]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit_key: Option<String>,
+    /// Where signed heads are handed out to: a file that lines are added to, or an http(s) URL
+    /// [default: nowhere]
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) audit_publish: Option<String>,
+    /// How often they are [default: 10m]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) audit_every: Option<String>,
+}
+
 /// What holds for the shop, whoever works in it.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Shop")]
@@ -170,6 +194,8 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) shop: ShopFlags,
     #[command(flatten)]
+    pub(crate) audit: AuditFlags,
+    #[command(flatten)]
     pub(crate) engines: EngineFlags,
 }
 
@@ -182,14 +208,16 @@ pub(crate) enum ImportKind {
     Stock,
     /// Orders of the past, with their own prices and times
     Orders,
+    /// A whole log, as `audit export` wrote it, into an empty event store
+    Events,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     /// What the file holds
     pub(crate) kind: ImportKind,
-    /// The file, CSV or CSV.GZ; - is standard input
-    #[arg(value_name = "FILE|-")]
+    /// The file, CSV or CSV.GZ; - is standard input; for events the export's directory
+    #[arg(value_name = "FILE|-|DIR")]
     pub(crate) file: PathBuf,
     /// The name of this delivery of stock; a batch is received once [default: opening]
     #[arg(long, value_name = "NAME")]
@@ -199,6 +227,8 @@ pub(crate) struct ImportArgs {
     pub(crate) refused: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) shop: ShopFlags,
+    #[command(flatten)]
+    pub(crate) audit: AuditFlags,
     #[command(flatten)]
     pub(crate) engines: EngineFlags,
 }
@@ -357,6 +387,123 @@ pub(crate) struct ConfigArgs {
     pub(crate) http: HttpFlags,
     #[command(flatten)]
     pub(crate) shop: ShopFlags,
+    #[command(flatten)]
+    pub(crate) audit: AuditFlags,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Print the newest signed tree head
+    #[command(after_help = "Example:\n  daybook audit head > head.json")]
+    Head(AuditHeadArgs),
+    /// Read the whole log again and hold it against the newest head, or one given
+    #[command(
+        after_help = "Examples:\n  daybook audit verify\n  daybook audit verify head.json\n  daybook audit verify --heads published.ndjson"
+    )]
+    Verify(AuditVerifyArgs),
+    /// Print a proof that an event is in the signed log
+    #[command(
+        after_help = "Examples:\n  daybook audit prove order-31198570044@0 > proof.json\n  daybook audit prove 4b6a3c1e-5a43-5d6c-9d8e-0f1f7ce1a2b3 --size 1000"
+    )]
+    Prove(AuditProveArgs),
+    /// Print a proof that the log goes on from what was signed before
+    #[command(
+        after_help = "Example:\n  daybook audit consistent old-head.json head.json > proof.json"
+    )]
+    Consistent(AuditConsistentArgs),
+    /// Check a proof or an export, with nothing at hand but the public key
+    #[command(
+        after_help = "Examples:\n  daybook audit check proof.json --public-key head.json\n  daybook audit check EXPORT --public-key 3q2+7wPY...="
+    )]
+    Check(AuditCheckArgs),
+    /// Write the signed log, or a part of it, as files that can be checked and restored
+    #[command(
+        after_help = "Examples:\n  daybook audit export ./export\n  daybook audit export ./march --since 2026-03-01T00:00:00Z --until 2026-04-01T00:00:00Z"
+    )]
+    Export(AuditExportArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditProveArgs {
+    /// The event: its id, or its stream and revision
+    #[arg(value_name = "EVENT|STREAM@REVISION")]
+    pub(crate) event: String,
+    /// In the log of the head over so many events [default: the newest head]
+    #[arg(long, value_name = "EVENTS")]
+    pub(crate) size: Option<u64>,
+    #[command(flatten)]
+    pub(crate) audit: AuditFlags,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditConsistentArgs {
+    /// What was signed before: a head's file, or how many events it covers
+    #[arg(value_name = "OLD")]
+    pub(crate) old: String,
+    /// What was signed later
+    #[arg(value_name = "NEW")]
+    pub(crate) new: String,
+    #[command(flatten)]
+    pub(crate) audit: AuditFlags,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditCheckArgs {
+    /// A proof's file, or an export's directory
+    #[arg(value_name = "FILE|DIR")]
+    pub(crate) path: PathBuf,
+    /// The key that has to have signed it: base64, or a file with it (PEM, or a head)
+    #[arg(long, value_name = "KEY|FILE")]
+    pub(crate) public_key: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditExportArgs {
+    /// A new or empty directory
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// From the first event recorded then or later
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Up to the last event recorded before
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    #[command(flatten)]
+    pub(crate) audit: AuditFlags,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditHeadArgs {
+    #[command(flatten)]
+    pub(crate) audit: AuditFlags,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuditVerifyArgs {
+    /// A head as `audit head` printed it [default: the newest one in the key store]
+    #[arg(value_name = "HEAD")]
+    pub(crate) head: Option<PathBuf>,
+    /// A file of heads, one a line, as --audit-publish writes it: all of them are checked
+    #[arg(long, value_name = "FILE", conflicts_with = "head")]
+    pub(crate) heads: Option<PathBuf>,
+    /// Whose signature heads have to bear: base64 or a file [default: the key in use]
+    #[arg(long, value_name = "KEY|FILE")]
+    pub(crate) public_key: Option<String>,
+    /// How to print the outcome
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
+    #[command(flatten)]
+    pub(crate) audit: AuditFlags,
     #[command(flatten)]
     pub(crate) engines: EngineFlags,
 }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use audit::{Keeper, KeeperState, KeeperStatus};
 use commands::Commands;
 use event_schemas::Timestamp;
 use infra::{
@@ -34,6 +35,8 @@ pub(crate) struct Watched {
     commands: Option<Commands>,
     /// Where this process has a relay.
     relay: Option<watch::Receiver<RelayStatus>>,
+    /// Where this process keeps the audit tree.
+    keeper: Option<watch::Receiver<KeeperStatus>>,
     models: ReadModels,
     keys: KeyStore,
     search: SearchIndex,
@@ -49,6 +52,7 @@ impl Watched {
             draining: shop.draining.subscribe(),
             commands: shop.commands().ok().cloned(),
             relay: shop.relay.as_ref().map(|(status, _)| status.clone()),
+            keeper: shop.keeper.as_ref().map(Keeper::status),
             models: shop.read_models.clone(),
             keys: shop.keys.clone(),
             search: shop.search.clone(),
@@ -93,6 +97,18 @@ impl Watched {
             };
             let standing_by = (state == RelayState::StandingBy).then(|| "standing by".to_owned());
             checks.push(self.check("relay", status, error.or(standing_by)));
+        }
+        if let Some(keeper) = &self.keeper {
+            let state = keeper.borrow().state.clone();
+            let (status, detail) = match state {
+                KeeperState::Keeping => (HealthStatus::Healthy, None),
+                KeeperState::Diverged(why) => {
+                    let detail = format!("the log is not the one that was signed: {why}");
+                    (HealthStatus::Degraded, Some(detail))
+                }
+                KeeperState::Waiting(why) => (HealthStatus::Degraded, Some(why)),
+            };
+            checks.push(self.check("audit", status, detail));
         }
         let worst = checks.iter().map(|check| check.status).max();
         let status = match *self.draining.borrow() {

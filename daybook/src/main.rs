@@ -1,5 +1,6 @@
 //! The program: command line, settings, and the one place where all is wired.
 
+mod audit;
 mod bench;
 mod cli;
 mod config;
@@ -27,7 +28,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser};
 
-use cli::{BenchCommand, Cli, Command, CommonFlags};
+use cli::{BenchCommand, Cli, Command, CommonFlags, ImportKind};
 use failure::Failure;
 use settings::{Flags, Roles, Settings, Sources};
 
@@ -58,14 +59,18 @@ fn run(cli: Cli) -> Result<(), Failure> {
     let Cli { common, command } = cli;
     match command {
         Command::Serve(args) => {
-            let flags = Flags::default().http(&args.http).shop(&args.shop).engines(&args.engines);
+            let flags = Flags::default().http(&args.http).shop(&args.shop);
+            let flags = flags.audit(&args.audit).engines(&args.engines);
             let settings = load(&common, flags)?;
             on_all_cores(serve::run(&settings, args.demo))
         }
         Command::Import(args) => {
-            let flags = Flags::default().shop(&args.shop).engines(&args.engines);
+            let flags = Flags::default().shop(&args.shop).audit(&args.audit).engines(&args.engines);
             // An import is a process of its own, whatever a server's roles are set to.
             let settings = Settings { roles: Roles::ALL, ..load(&common, flags)? };
+            if args.kind == ImportKind::Events {
+                return on_all_cores(interruptible(audit::import(&settings, args, common.quiet)));
+            }
             on_all_cores(import::run(&settings, args, common.quiet))
         }
         Command::Bench(command) => {
@@ -89,13 +94,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
             let settings = load(&common, Flags::default().engines(&args.engines))?;
             on_all_cores(interruptible(rebuild::run(&settings, args, common.quiet)))
         }
+        Command::Audit(command) => audit::start(&common, command),
         Command::Status(args) => {
             let settings = load(&common, Flags::default().engines(&args.engines))?;
             on_one_thread(status::run(&settings, args.format))
         }
         Command::Openapi => output::json(&routes::openapi()),
         Command::Config(args) => {
-            let flags = Flags::default().http(&args.http).shop(&args.shop).engines(&args.engines);
+            let flags = Flags::default().http(&args.http).shop(&args.shop);
+            let flags = flags.audit(&args.audit).engines(&args.engines);
             config::run(&start(&common, flags)?, args.format)
         }
         Command::Completion { shell } => completion(shell),

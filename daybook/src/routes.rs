@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
+use audit::Keeper;
 use axum::Router;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use query_api::{QueryParts, QueryState};
@@ -26,6 +27,7 @@ pub(crate) fn router(settings: &Settings, shop: &Shop) -> Result<Router, Failure
         search: shop.search.clone(),
         keys: shop.keys.clone(),
         projectors: Arc::clone(&shop.projectors),
+        audit: shop.keeper.as_ref().map(Keeper::status),
         currency: settings.currency,
         metrics: Box::new(move || metrics.render()),
         health: Box::new(move || {

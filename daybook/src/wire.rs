@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use ::audit::{Keeper, KeeperSettings};
 use anyhow::Context;
 use commands::{Commands, Posted, Processes};
 use event_schemas::Position;
@@ -23,6 +24,7 @@ use projections::{NotPosted, Projectors};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
+    audit,
     engines::{self, Opened},
     failure::Failure,
     settings::{EventStoreUrl, Settings},
@@ -57,6 +59,8 @@ pub(crate) struct Shop {
     pub(crate) past: Past,
     /// Whether the end has begun.
     pub(crate) draining: watch::Sender<bool>,
+    /// What keeps the audit tree up: beside what takes commands.
+    pub(crate) keeper: Option<Keeper>,
     /// How the relay is doing, where this process has one, and its task.
     pub(crate) relay: Option<(watch::Receiver<RelayStatus>, JoinHandle<Infallible>)>,
     /// Let go of last.
@@ -124,6 +128,10 @@ impl Shop {
             // It ends with the store.
             tokio::spawn(past.clone().follow());
         }
+        let keeper = match &command_side {
+            Some(_) => Some(keeper(settings, &store, &keys).await?),
+            None => None,
+        };
         let draining = watch::Sender::new(false);
         Ok(Self {
             store,
@@ -134,6 +142,7 @@ impl Shop {
             projectors,
             past,
             draining,
+            keeper,
             relay,
             lock,
         })
@@ -164,11 +173,23 @@ impl Shop {
             tracing::info!(%failure, "read models are posted further at the next start");
         }
         let Self {
-            store, keys, read_models, search, command_side, projectors, relay, lock, ..
+            store,
+            keys,
+            read_models,
+            search,
+            command_side,
+            projectors,
+            keeper,
+            relay,
+            lock,
+            ..
         } = self;
         if let Some((commands, processes)) = command_side {
             processes.stop().await;
             drop(commands);
+        }
+        if let Some(keeper) = keeper {
+            keeper.stop().await;
         }
         drop(keys);
         if let Some((_, task)) = relay {
@@ -193,6 +214,21 @@ async fn past(settings: &Settings, store: &EventStore) -> Result<Past, Failure> 
     let chronology = Chronology::load(store, &snapshots).await;
     let chronology = chronology.context("the log cannot be read")?;
     Ok(Past::new(store.clone(), Some(snapshots), Arc::new(chronology)))
+}
+
+/// Where commands are taken, events are signed for.
+async fn keeper(
+    settings: &Settings,
+    store: &EventStore,
+    keys: &KeyStore,
+) -> Result<Keeper, Failure> {
+    let signer = audit::signer(settings, keys).await?;
+    if let Some(beside) = audit::beside_the_data(settings) {
+        tracing::info!("{beside}");
+    }
+    let publish = settings.audit_publish.clone();
+    let settings = KeeperSettings { dir: settings.audit_tree(), signer, publish };
+    Ok(Keeper::start(store.clone(), keys.clone(), settings))
 }
 
 async fn command_side(

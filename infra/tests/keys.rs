@@ -9,7 +9,7 @@ use std::{
 
 use event_schemas::StreamName;
 use futures::future::join_all;
-use infra::keys::{KeyStore, KeysError, associated_data};
+use infra::keys::{HeadRow, KeyStore, KeysError, associated_data};
 use servers::{Place, over_every_engine};
 use sqlx::Executor as _;
 use tempfile::TempDir;
@@ -24,6 +24,7 @@ over_every_engine!(
     hashes_depend_on_secret_purpose_and_data,
     several_may_open_it_and_agree_on_every_key,
     a_database_of_something_else_is_refused_and_left_alone,
+    heads_are_only_ever_added_each_behind_the_one_before,
 );
 
 const PLAIN: &[u8] = br#"{"name":"Ada","email":"ada@example.com"}"#;
@@ -185,4 +186,45 @@ async fn what_is_no_key_store_is_refused_and_left_alone() {
     assert!(matches!(nowhere, Err(KeysError::Io { .. })));
     let a_folder = KeyStore::open_sqlite(folder.path()).await;
     assert!(matches!(a_folder, Err(KeysError::Io { .. })));
+}
+
+async fn heads_are_only_ever_added_each_behind_the_one_before(place: Place) {
+    let keys = place.keys().await.unwrap();
+    assert_eq!(keys.newest_head(None).await.unwrap(), None);
+    for (n, signer, size) in [(1, "a", 0), (2, "a", 10), (3, "b", 10), (4, "a", 25)] {
+        let head = format!("{signer} {size}");
+        assert!(keys.add_head(n, signer, size, &head).await.unwrap());
+        assert!(!keys.add_head(n, "c", size, &head).await.unwrap(), "{n} is taken");
+    }
+    let other = place.keys().await.unwrap();
+    let row = |n, size, head: &str| HeadRow { n, size, head: head.to_owned() };
+    assert_eq!(other.newest_head(None).await.unwrap(), Some(row(4, 25, "a 25")));
+    assert_eq!(other.newest_head(Some("b")).await.unwrap(), Some(row(3, 10, "b 10")));
+    assert_eq!(other.newest_head(Some("c")).await.unwrap(), None);
+    assert_eq!(other.head_of_size("a", 10).await.unwrap(), Some(row(2, 10, "a 10")));
+    assert_eq!(other.head_of_size("a", 11).await.unwrap(), None);
+    let rest = other.heads_from("a", 1, 10).await.unwrap();
+    assert_eq!(rest, [row(2, 10, "a 10"), row(4, 25, "a 25")]);
+    assert_eq!(other.heads_from("a", 0, 1).await.unwrap(), [row(1, 0, "a 0")]);
+    let seeds = join_all([&keys, &other].map(KeyStore::signing_seed)).await;
+    assert_eq!(seeds[0].as_ref().unwrap(), seeds[1].as_ref().unwrap());
+    assert_ne!(seeds[0].as_ref().unwrap(), &[0; 32]);
+}
+
+#[tokio::test]
+async fn the_file_itself_refuses_to_change_a_head_and_one_of_format_1_gets_room_for_them() {
+    let (keys, folder) = make().await;
+    assert!(keys.add_head(1, "a", 5, "head").await.unwrap());
+    let fingerprint = keys.fingerprint().to_owned();
+    drop(keys);
+    let raw = rusqlite::Connection::open(file(folder.path())).unwrap();
+    for change in ["UPDATE heads SET size = 6", "DELETE FROM heads"] {
+        let refused = raw.execute(change, []).unwrap_err().to_string();
+        assert!(refused.contains("only ever added"), "{refused}");
+    }
+    raw.execute_batch("DROP TABLE heads; DROP TABLE signing; PRAGMA user_version = 1;").unwrap();
+    drop(raw);
+    let keys = KeyStore::open_sqlite(file(folder.path())).await.unwrap();
+    assert_eq!(keys.fingerprint(), fingerprint);
+    assert!(keys.add_head(1, "a", 5, "head").await.unwrap());
 }

@@ -2,6 +2,7 @@
 
 pub mod answers;
 mod ask;
+mod audit;
 mod belongs;
 mod docs;
 mod events;
@@ -23,13 +24,14 @@ mod users;
 use axum::{Router, routing::get};
 use infra::http::ProblemKind;
 
+pub use self::audit::{AUDIT_DIFFERENT, AUDIT_UNAVAILABLE};
 pub use health::{Check, Health, HealthStatus};
 pub use openapi::openapi;
 pub use reports::sales::REPORT_TOO_LARGE;
 pub use state::{HealthCheck, QueryParts, QueryState};
 
 /// The kinds of problem that only queries have.
-pub static KINDS: &[&ProblemKind] = &[&REPORT_TOO_LARGE];
+pub static KINDS: &[&ProblemKind] = &[&REPORT_TOO_LARGE, &AUDIT_UNAVAILABLE, &AUDIT_DIFFERENT];
 
 /// Every query.
 pub fn router(state: QueryState) -> Router {
@@ -62,6 +64,8 @@ pub fn router(state: QueryState) -> Router {
 pub fn process_router(state: QueryState) -> Router {
     Router::new()
         .route("/v1/projections", get(projections::projections))
+        .route("/v1/audit/head", get(audit::head))
+        .route("/v1/audit/proof", get(audit::proof))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(process::metrics))

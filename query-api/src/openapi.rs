@@ -11,7 +11,11 @@ use utoipa::{
     },
 };
 
-use crate::{answers, reports::sales::REPORT_TOO_LARGE};
+use crate::{
+    answers,
+    audit::{AUDIT_DIFFERENT, AUDIT_UNAVAILABLE},
+    reports::sales::REPORT_TOO_LARGE,
+};
 
 /// The queries' part of the program's OpenAPI document.
 #[derive(OpenApi)]
@@ -44,6 +48,8 @@ use crate::{answers, reports::sales::REPORT_TOO_LARGE};
         crate::events::page::events,
         crate::events::live::live,
         crate::projections::projections,
+        crate::audit::head,
+        crate::audit::proof,
         crate::health::live,
         crate::health::ready,
         crate::process::metrics,
@@ -123,6 +129,12 @@ fn complete(path: &str, operation: &mut Operation) {
     }
     if path == "/v1/reports/sales" {
         add_problems(operation, [&REPORT_TOO_LARGE]);
+    }
+    if path.starts_with("/v1/audit/") {
+        add_problems(operation, [&AUDIT_UNAVAILABLE]);
+    }
+    if path == "/v1/audit/proof" {
+        add_problems(operation, [&NOT_FOUND, &AUDIT_DIFFERENT]);
     }
     header(operation, "Request-Id", "An id of the caller's own for this request", "my-request-1");
     add_problems(operation, [&MISDIRECTED, &INTERNAL]);

@@ -1,5 +1,6 @@
 use std::{fmt, ops::Deref, pin::Pin, sync::Arc};
 
+use audit::KeeperStatus;
 use bytes::Bytes;
 use event_schemas::Currency;
 use history::Past;
@@ -11,6 +12,7 @@ use infra::{
     search::SearchIndex,
 };
 use projections::Projectors;
+use tokio::sync::watch;
 
 use crate::{Health, belongs::Belongs};
 
@@ -32,6 +34,8 @@ pub struct QueryParts {
     pub keys: KeyStore,
     /// The projectors of this process: what tells how far the read models are posted.
     pub projectors: Arc<Projectors>,
+    /// The audit tree, where this process keeps it up.
+    pub audit: Option<watch::Receiver<KeeperStatus>>,
     /// The shop's currency.
     pub currency: Currency,
     /// Renders the metrics of this process (Prometheus text format).
@@ -61,6 +65,7 @@ pub struct Inner {
     pub(crate) search_belongs: Belongs,
     pub(crate) keys: KeyStore,
     pub(crate) projectors: Arc<Projectors>,
+    pub(crate) audit: Option<watch::Receiver<KeeperStatus>>,
     pub(crate) currency: Currency,
     pub(crate) metrics: Box<dyn Fn() -> String + Send + Sync>,
     pub(crate) health: HealthCheck,
@@ -100,6 +105,7 @@ impl QueryState {
             search_belongs: Belongs::default(),
             keys: parts.keys,
             projectors: parts.projectors,
+            audit: parts.audit,
             currency: parts.currency,
             metrics: parts.metrics,
             health: parts.health,

@@ -153,6 +153,7 @@ impl Plan {
             ImportKind::Products => Self::Products(products::Columns::find(header, currency)?),
             ImportKind::Stock => Self::Stock(stock::Columns::find(header, batch)?),
             ImportKind::Orders => Self::Orders(orders::Columns::find(header, currency)?),
+            ImportKind::Events => return Err(Failure::usage("events do not come from a CSV file")),
         })
     }
 
@@ -301,6 +302,7 @@ const fn name(kind: ImportKind) -> &'static str {
         ImportKind::Products => "products",
         ImportKind::Stock => "stock",
         ImportKind::Orders => "orders",
+        ImportKind::Events => "events",
     }
 }
 

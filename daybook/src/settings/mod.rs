@@ -1,5 +1,6 @@
 //! The settings: found in [`sources`], checked here, passed on as values.
 
+mod audit;
 mod engines;
 mod sources;
 
@@ -10,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use ::audit::Publish;
 use event_schemas::Currency;
 use gateway::Access;
 use infra::{bus::RelayFrom, mysql::MysqlUrl};
@@ -18,7 +20,7 @@ pub(crate) use engines::{BusUrl, EventStoreUrl, KeysUrl, ReadModelsUrl, SearchUr
 pub(crate) use sources::{NAMES, Origin, Sources};
 
 use crate::{
-    cli::{EngineFlags, HttpFlags, ShopFlags},
+    cli::{AuditFlags, EngineFlags, HttpFlags, ShopFlags},
     failure::Failure,
 };
 
@@ -84,6 +86,10 @@ pub(crate) struct Settings {
     pub(crate) currency: Currency,
     /// How long holds may stand without an outcome.
     pub(crate) reservation_timeout: Duration,
+    /// The file of the key that heads are signed with, where it does not lie in the key store.
+    pub(crate) audit_key: Option<PathBuf>,
+    /// Where signed heads are handed out to.
+    pub(crate) audit_publish: Option<Publish>,
 }
 
 /// One setting as `daybook config` shows it.
@@ -120,6 +126,14 @@ impl Flags {
         self.with([
             ("currency", flags.currency.as_ref()),
             ("reservation-timeout", flags.reservation_timeout.as_ref()),
+        ])
+    }
+
+    pub(crate) fn audit(self, flags: &AuditFlags) -> Self {
+        self.with([
+            ("audit-key", flags.audit_key.as_ref()),
+            ("audit-publish", flags.audit_publish.as_ref()),
+            ("audit-every", flags.audit_every.as_ref()),
         ])
     }
 
@@ -162,6 +176,7 @@ fn default(name: &str, data: &Path) -> String {
         "keys" => engines::sqlite_url(&data.join("keys.sqlite")),
         "currency" => "USD".to_owned(),
         "reservation-timeout" => "60s".to_owned(),
+        "audit-every" => "10m".to_owned(),
         "log-format" => "text".to_owned(),
         _ => String::new(),
     }
@@ -231,6 +246,12 @@ impl Settings {
             keys: checked(sources, &data, "keys", KeysUrl::parse)?,
             currency: checked(sources, &data, "currency", parse_currency)?,
             reservation_timeout: checked(sources, &data, "reservation-timeout", parse_timeout)?,
+            audit_key: checked(sources, &data, "audit-key", audit::parse_key)?,
+            audit_publish: {
+                let every = checked(sources, &data, "audit-every", audit::parse_every)?;
+                let to = checked(sources, &data, "audit-publish", audit::parse_publish)?;
+                to.map(|to| Publish { to, every })
+            },
             data,
         };
         settings.check_databases()?;
@@ -256,6 +277,11 @@ impl Settings {
             ));
         }
         Ok(())
+    }
+
+    /// Where the audit tree lies: in the node's own data directory, and made again from the log.
+    pub(crate) fn audit_tree(&self) -> PathBuf {
+        self.data.join("audit")
     }
 
     /// Where snapshots lie: in the node's own data directory, and disposable.

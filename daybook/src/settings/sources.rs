@@ -11,7 +11,7 @@ use std::{
 use crate::failure::Failure;
 
 /// The names of all settings, as flags and in the file of settings.
-pub(crate) const NAMES: [&str; 17] = [
+pub(crate) const NAMES: [&str; 20] = [
     "listen",
     "host",
     "allow-anonymous",
@@ -28,6 +28,9 @@ pub(crate) const NAMES: [&str; 17] = [
     "keys",
     "currency",
     "reservation-timeout",
+    "audit-key",
+    "audit-publish",
+    "audit-every",
     "log-format",
 ];
 

@@ -10,14 +10,16 @@ mod values;
 
 use std::path::Path;
 
-use event_schemas::{ExpectedRevision, Logged, NewEvent, Position, Revision, StoreId, StreamName};
+use event_schemas::{
+    ExpectedRevision, Logged, NewEvent, Position, Recorded, Revision, StoreId, StreamName,
+};
 
 pub use eventstoredb::{EventStoreDb, EventStoreDbUrl, InvalidUrl};
 pub use sqlite::{SqliteEventStore, SqliteOptions};
 pub use subscription::Subscription;
 pub use values::{
-    AppendError, Appended, Direction, Filter, LogPage, MAX_APPEND_BYTES, MAX_PAGE, OpenError,
-    PageSize, Part, PartsError, ReadError, Slice, StreamPage,
+    AppendError, Appended, Direction, Filter, IndexCheck, LogPage, MAX_APPEND_BYTES, MAX_PAGE,
+    OpenError, PageSize, Part, PartsError, ReadError, Slice, StreamPage,
 };
 
 /// An event store, by the engine that keeps it. Cheap to clone.
@@ -241,6 +243,36 @@ impl EventStore {
             Self::Sqlite(store) => store.event_count().await.map(Some),
             Self::EventStoreDb(_) => Ok(None),
         }
+    }
+
+    /// Whether an event is the store's own and no fact of the shop's: those that EventStoreDB
+    /// itself writes, and those that say which store this is. It stays behind when a log moves to
+    /// another store.
+    pub fn is_bookkeeping(event: &Recorded) -> bool {
+        event.is_systems()
+            || event.stream.as_str().starts_with('$')
+            || event.stream.as_str() == eventstoredb::STORE_STREAM
+    }
+
+    /// Holds the ways by which events are found against the log itself: the embedded store's
+    /// indexes. A server's are its own.
+    ///
+    /// # Errors
+    /// [`ReadError`]
+    pub async fn check_indexes(&self) -> Result<IndexCheck, ReadError> {
+        match self {
+            Self::Sqlite(store) => store.check_indexes().await,
+            Self::EventStoreDb(_) => Ok(IndexCheck::Sound),
+        }
+    }
+
+    /// Whether a server says that it was scavenged: events that had been deleted are gone from it
+    /// then. `None` where it does not tell.
+    pub async fn was_scavenged(&self) -> Option<bool> {
+        let Self::EventStoreDb(_) = self else { return Some(false) };
+        let scavenges = StreamName::parse("$scavenges").ok()?;
+        let page = self.read_stream(&scavenges, Revision(0), Direction::Forwards, 1).await;
+        page.ok().map(|page| !page.events.is_empty())
     }
 
     /// Waits until the store turns out not to hold any more what it held, because the server was

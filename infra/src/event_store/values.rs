@@ -50,6 +50,17 @@ pub struct LogPage {
     pub at_end: bool,
 }
 
+/// What came of a look at the indexes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IndexCheck {
+    /// Every index leads to every event, and to nothing else.
+    Sound,
+    /// An entry that should lead to the event here does not.
+    Lost(Position),
+    /// An index leads to what is not in the log.
+    Surplus,
+}
+
 /// How much a page may hold; it holds one event at least, if there is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageSize {

@@ -1,6 +1,7 @@
-//! The key store: the keys of persons and the hash secret.
+//! The key store: the keys of persons, the hash secret, the signing key and what was signed with it.
 
 mod error;
+mod heads;
 mod held;
 mod mysql;
 mod open;
@@ -17,6 +18,7 @@ use crate::mysql::MysqlUrl;
 use secret::HashSecret;
 
 pub use error::KeysError;
+pub use heads::HeadRow;
 pub use mysql::MysqlKeyStore;
 pub use sqlite::SqliteKeyStore;
 

@@ -13,7 +13,7 @@ use crate::mysql::{self, Migrated, MysqlUrl, Step, answered};
 /// How long a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Other numbers than those of the read models, so that neither is taken for the other.
-const STEPS: [Step; 2] = [
+const STEPS: [Step; 4] = [
     Step {
         version: 1001,
         description: "the hash secret",
@@ -27,6 +27,21 @@ const STEPS: [Step; 2] = [
         description: "the keys of persons",
         sql: "CREATE TABLE IF NOT EXISTS persons (\
               person VARCHAR(250) NOT NULL PRIMARY KEY, person_key VARBINARY(32)) \
+              ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}",
+    },
+    Step {
+        version: 1003,
+        description: "the signing key",
+        sql: "CREATE TABLE IF NOT EXISTS signing (\
+              only_one TINYINT NOT NULL PRIMARY KEY, seed VARBINARY(32) NOT NULL) ENGINE=InnoDB",
+    },
+    // Numbered from 1; to them is only ever added.
+    Step {
+        version: 1004,
+        description: "the signed heads",
+        sql: "CREATE TABLE IF NOT EXISTS heads (\
+              n BIGINT NOT NULL PRIMARY KEY, signer VARCHAR(64) NOT NULL, size BIGINT NOT NULL, \
+              head TEXT NOT NULL, KEY heads_size (signer, size)) \
               ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}",
     },
 ];
@@ -121,6 +136,18 @@ impl MysqlKeyStore {
 
     pub(super) async fn ping(&self) -> Result<(), KeysError> {
         mysql::ping(&self.0.pool).await.map_err(|error| failed(&self.0.url, &error))
+    }
+
+    pub(super) fn pool(&self) -> &MySqlPool {
+        &self.0.pool
+    }
+
+    pub(super) fn failed(&self, error: &sqlx::Error) -> KeysError {
+        failed(&self.0.url, error)
+    }
+
+    pub(super) fn as_key(&self, bytes: &[u8]) -> Result<Key, KeysError> {
+        as_key(&self.0.url, bytes)
     }
 
     async fn find(&self, person: &str) -> Result<Option<PersonKey>, KeysError> {

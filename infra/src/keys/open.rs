@@ -15,14 +15,30 @@ use crate::sqlite::{self, Found};
 
 /// "DBky": tells a Daybook key store from any other SQLite file.
 const APPLICATION_ID: i64 = 0x4442_6b79;
-/// The format written, in SQLite's `user_version`.
-const FORMAT: i64 = 1;
+/// The format written, in SQLite's `user_version`. Up to 1 there were no [`HEADS`].
+const FORMAT: i64 = 2;
 /// How long a statement waits for another process.
 const BUSY: Duration = Duration::from_secs(5);
 /// A person whose `key` is NULL was forgotten: the row stays, so that no new key is ever made.
 const TABLES: &str = "
     CREATE TABLE secret (hash_secret BLOB NOT NULL) STRICT;
     CREATE TABLE persons (person TEXT PRIMARY KEY, key BLOB) STRICT, WITHOUT ROWID;";
+/// What makes format 2 of format 1: the key that heads are signed with, and the heads, numbered
+/// from 1, to which is only ever added.
+const HEADS: &str = "
+    CREATE TABLE signing (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), seed BLOB NOT NULL)
+        STRICT;
+    CREATE TABLE heads (
+        n INTEGER PRIMARY KEY,
+        signer TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        head TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX heads_size ON heads (signer, size);
+    CREATE TRIGGER heads_stay BEFORE UPDATE ON heads
+        BEGIN SELECT RAISE(ABORT, 'signed heads are only ever added'); END;
+    CREATE TRIGGER heads_remain BEFORE DELETE ON heads
+        BEGIN SELECT RAISE(ABORT, 'signed heads are only ever added'); END;";
 
 /// Opens the file or makes it. One process at a time does this.
 pub(super) fn open(path: &Path) -> Result<(Connection, [u8; 32]), KeysError> {
@@ -38,13 +54,23 @@ pub(super) fn open(path: &Path) -> Result<(Connection, [u8; 32]), KeysError> {
         getrandom::fill(&mut secret)?;
         let transaction = connection.transaction()?;
         transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(HEADS)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
         transaction.execute("INSERT INTO secret (hash_secret) VALUES (?1)", [secret])?;
         transaction.commit().map_err(synced)?;
+    } else if format(&connection)? < FORMAT {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(HEADS)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+        transaction.commit().map_err(synced)?;
     }
     let secret = connection.query_row("SELECT hash_secret FROM secret", [], |row| row.get(0))?;
     Ok((connection, secret))
+}
+
+fn format(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -96,6 +96,23 @@ impl SqliteKeyStore {
         .await
     }
 
+    /// A read of a few rows.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, KeysError> {
+        Ok(read(&lock(&self.0.reader))?)
+    }
+
+    /// One statement that writes, durable when this returns.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, KeysError> {
+        let store = self.clone();
+        blocking(move || Ok(write(&lock(&store.0.writer)).map_err(synced)?)).await
+    }
+
     fn find(&self, person: &str) -> Result<Option<PersonKey>, KeysError> {
         if let Some(key) = self.0.held.find(person) {
             return Ok(Some(key));

@@ -1,6 +1,7 @@
 //! The shapes of the answers, as the OpenAPI document shows them. Most answers are sent as they
 //! were posted and never pass through these types; a test holds both in step.
 
+mod audit;
 mod catalogue;
 mod log;
 mod orders;
@@ -10,6 +11,7 @@ mod users;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub use audit::{InclusionProof, ProvenEvent, TreeHead};
 pub use catalogue::{
     FacetCount, Facets, FoundProduct, FoundVariant, Product, SearchResult, Stock, Variant,
 };

@@ -148,6 +148,7 @@ impl Shop {
         let snapshots = Snapshots::open(dir.path().join("snapshots"), store.id()).unwrap();
         let past = Past::new(store.clone(), Some(snapshots), Arc::default());
         let state = QueryState::new(QueryParts {
+            audit: None,
             store: store.clone(),
             past,
             models,

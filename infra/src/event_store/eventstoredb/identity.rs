@@ -14,6 +14,8 @@ use crate::event_store::Direction;
 
 /// The category and id of the stream.
 const STREAM: (&str, &str) = ("daybook", "store");
+/// The same in one.
+pub(crate) const STORE_STREAM: &str = "daybook-store";
 const FOUNDED: &str = "StoreFounded";
 const KEYS_NOTED: &str = "KeyStoreNoted";
 

@@ -33,6 +33,7 @@ use super::{
     StreamPage,
 };
 
+pub(super) use identity::STORE_STREAM;
 pub use url::{EventStoreDbUrl, InvalidUrl};
 
 /// Appends that may wait.

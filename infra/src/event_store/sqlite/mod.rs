@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod failure;
+mod indexes;
 mod kinds;
 mod open;
 mod parts;
@@ -26,14 +27,15 @@ use event_schemas::{Logged, Position, Revision, StoreId, StreamName};
 use tokio::sync::OnceCell;
 
 use self::{
+    indexes::Walk,
     open::Opened,
     queue::WriterHandle,
     reader::{Readers, clamp},
     writer::Writer,
 };
 use super::{
-    AppendError, Appended, Direction, Filter, LogPage, MAX_PAGE, OpenError, PageSize, Part,
-    PartsError, ReadError, Slice, recent::Recent,
+    AppendError, Appended, Direction, Filter, IndexCheck, LogPage, MAX_PAGE, OpenError, PageSize,
+    Part, PartsError, ReadError, Slice, recent::Recent,
 };
 
 /// How often a store that another process writes is looked at for news: across processes SQLite
@@ -230,6 +232,16 @@ impl SqliteEventStore {
 
     pub(super) async fn event_at(&self, position: Position) -> Result<Option<Logged>, ReadError> {
         self.0.readers.point(move |reader| reader.event_at(position)).await
+    }
+
+    pub(super) async fn check_indexes(&self) -> Result<IndexCheck, ReadError> {
+        let mut walk = Walk::begin();
+        loop {
+            walk = match walk {
+                Walk::Done(found) => return Ok(found),
+                walk => self.0.readers.page(MAX_PAGE, |reader| reader.walk(walk)).await?,
+            };
+        }
     }
 
     /// No event is ever taken away and no position left out: the head is the count.

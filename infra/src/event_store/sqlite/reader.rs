@@ -223,7 +223,10 @@ impl Reader {
     }
 
     /// Everything in it sees the same state of the store, and knows all kinds in it.
-    fn snapshot<T>(&mut self, read: impl FnOnce(&Connection, &Kinds) -> Result<T>) -> Result<T> {
+    pub(super) fn snapshot<T>(
+        &mut self,
+        read: impl FnOnce(&Connection, &Kinds) -> Result<T>,
+    ) -> Result<T> {
         self.connection.prepare_cached("BEGIN")?.execute([])?;
         let refreshed = self.kinds.refresh(&self.connection);
         let result = refreshed.and_then(|()| read(&self.connection, &self.kinds));
