@@ -19,6 +19,8 @@ const BEFORE: &str = "Daybook-Before";
 const LAST: &str = "Daybook-Last";
 const REVISION: &str = "Daybook-Revision";
 const METADATA: &str = "Daybook-Metadata";
+/// Instead, where a header cannot hold the metadata as it is.
+const METADATA_BASE64: &str = "Daybook-Metadata-Base64";
 /// `omitted` where the event is too large for the server.
 const BODY: &str = "Daybook-Body";
 
@@ -78,7 +80,10 @@ impl Message {
             facts(&metadata, attribute);
         }
         headers.insert(REVISION, event.revision.to_string());
-        headers.insert(METADATA, STANDARD.encode(&event.metadata));
+        match plain(&event.metadata) {
+            Some(metadata) => headers.insert(METADATA, metadata),
+            None => headers.insert(METADATA_BASE64, STANDARD.encode(&event.metadata)),
+        }
         (headers, event.data.clone())
     }
 
@@ -118,7 +123,10 @@ impl Message {
             Revision(number(text(REVISION)?)?),
             attribute("ce-type")?.into_owned().into(),
             body,
-            STANDARD.decode(text(METADATA)?).ok()?.into(),
+            match text(METADATA) {
+                Some(metadata) => Bytes::copy_from_slice(metadata.as_bytes()),
+                None => STANDARD.decode(text(METADATA_BASE64)?).ok()?.into(),
+            },
         );
         let event = Logged { position: place.position, recorded: Arc::new(recorded) };
         Some(Self { event: Some(event), ..place })
@@ -145,6 +153,49 @@ fn facts(metadata: &Metadata, mut attribute: impl FnMut(&str, &str)) {
     }
 }
 
+/// The bytes as a header gives them back unchanged: visible ASCII, and no space at either end.
+fn plain(bytes: &[u8]) -> Option<&str> {
+    let ends = [bytes.first(), bytes.last()];
+    let visible = bytes.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    (visible && ends.iter().all(|end| end.is_some_and(|byte| *byte != b' ')))
+        .then(|| std::str::from_utf8(bytes).ok())?
+}
+
 fn number(text: &str) -> Option<u64> {
     u64::from_str(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_comes_back_byte_for_byte() {
+        for (metadata, plainly) in [
+            (&b"{\"actor\":{\"id\":\"a b\"},\"n\":1}"[..], true),
+            (b"{\"id\":\"zo\xc3\xab\"}", false),
+            (b"{}\r\nDaybook-Store: another", false),
+            (b" {}", false),
+            (b"{} ", false),
+            (b"\xff\x00", false),
+            (b"", false),
+        ] {
+            let recorded = Recorded::new(
+                Uuid::from_u128(1),
+                StreamName::new("order", "1"),
+                Revision(0),
+                "Happened".into(),
+                Bytes::from_static(b"{}"),
+                Bytes::copy_from_slice(metadata),
+            );
+            let (position, before) = (Position(2), Position(1));
+            let event = Some(Logged { position, recorded: Arc::new(recorded) });
+            let message =
+                Message { store: StoreId(Uuid::from_u128(2)), position, before, last: None, event };
+            let (headers, body) = message.encode();
+            assert_eq!(headers.get(METADATA).is_some(), plainly, "{metadata:?}");
+            let event = Message::decode(&headers, body).unwrap().event.unwrap();
+            assert_eq!(event.metadata, metadata);
+        }
+    }
 }
