@@ -11,7 +11,7 @@ use infra::{
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::{Change, Chronology, Clock, Kind, State, changes};
+use crate::{Change, Chronology, Clock, Kind, Place, State, changes};
 
 /// A state is kept after so many events of its stream: so many are folded at most.
 const KEEP_EVERY: u64 = 1_000;
@@ -139,6 +139,17 @@ impl Past {
         Self { store, snapshots, chronology }
     }
 
+    /// The last place of the log that counts at a time, by the clock of who recorded.
+    ///
+    /// # Errors
+    /// [`PastError::Future`], [`PastError::Store`]
+    pub async fn place_at(&self, time: Timestamp, now: Timestamp) -> Result<Place, PastError> {
+        if time > now {
+            return Err(PastError::Future { time });
+        }
+        Ok(self.chronology.place_at(&self.store, time).await?)
+    }
+
     /// Follows the log, so that times are found fast, and keeps states of long streams. Ends with the
     /// store.
     pub async fn follow(self) {
@@ -216,7 +227,7 @@ impl Past {
                 self.last_where(&stream, head, within).await?
             }
             At::Time(time, Clock::Recorded) => {
-                let place = self.chronology.place_at(&self.store, time).await?;
+                let place = self.place_at(time, now).await?;
                 clocks_ran_back = place.ran_back;
                 let within = |(event, at): &Placed| {
                     // An old server tells no places: then the event's own time has to do.

@@ -4,7 +4,7 @@ mod tables;
 
 use std::collections::HashMap;
 
-use event_schemas::{Event, OrderBody, OrderEvent};
+use event_schemas::{Currency, Event, OrderBody, OrderEvent};
 use infra::read_models::{ReadModelError, Row, Schema, Table, Value};
 
 use crate::{Entry, FoldError, Projection, Record, Rows, Working, projection::add};
@@ -103,34 +103,32 @@ impl Projection for Sales {
     const CATEGORIES: &'static [&'static str] = &[OrderEvent::CATEGORY];
 
     fn touch(&mut self, entry: Entry<'_>) {
-        let Some((order, _)) = sale(entry) else { return };
         // A sum that does not fit stops the fold, not the asking.
-        for (dimension, item) in sums(order).unwrap_or_default().into_keys() {
-            self.sales.want(key(order, dimension, item));
+        for sold in sold(entry.event()).unwrap_or_default() {
+            self.sales.want(sold.key());
         }
     }
 
     fn fold(&mut self, entry: Entry<'_>) -> Result<(), FoldError> {
-        let Some((order, times)) = sale(entry) else { return Ok(()) };
-        for ((dimension, item), sum) in sums(order)? {
-            let key = key(order, dimension, item);
+        for sold in sold(entry.event())? {
+            let key = sold.key();
             let row = self.sales.change(key.clone());
             let sale = row.get_or_insert_with(|| Sale {
                 key,
                 orders: 0,
                 units: 0,
                 revenue: 0,
-                currency: order.currency.to_string(),
+                currency: sold.currency.to_string(),
             });
-            if sale.currency != order.currency.as_str() {
+            if sale.currency != sold.currency.as_str() {
                 return Err(FoldError::Currency {
-                    found: order.currency.to_string(),
+                    found: sold.currency.to_string(),
                     known: sale.currency.clone(),
                 });
             }
-            add(&mut sale.orders, times, 1, "orders")?;
-            add(&mut sale.units, times, sum.units, "units")?;
-            add(&mut sale.revenue, times, sum.revenue, "revenue")?;
+            add(&mut sale.orders, 1, sold.orders, "orders")?;
+            add(&mut sale.units, 1, sold.units, "units")?;
+            add(&mut sale.revenue, 1, sold.revenue, "revenue")?;
             if sale.orders == 0 {
                 *row = None;
             }
@@ -143,20 +141,62 @@ impl Projection for Sales {
     }
 }
 
+/// What an event adds under one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sold<'a> {
+    /// What the key is one of.
+    pub dimension: Dimension,
+    /// The beginning of the quarter of an hour in which the order was placed, seconds since 1970.
+    pub bucket: i64,
+    /// The department, brand, ...
+    pub item: &'a str,
+    /// 1, or -1 where the event takes an order back; the sums are negative then too.
+    pub orders: i64,
+    /// Units.
+    pub units: i64,
+    /// Minor units of the currency.
+    pub revenue: i64,
+    /// Of the revenue.
+    pub currency: Currency,
+}
+
+/// What an event adds to sales, or takes back; nothing unless an order was placed or cancelled.
+///
+/// # Errors
+/// If a sum within the order does not fit.
+pub fn sold(event: &Event) -> Result<Vec<Sold<'_>>, FoldError> {
+    let (order, times) = match event {
+        Event::Order(OrderEvent::Placed(event)) => (&event.order, 1),
+        Event::Order(OrderEvent::Cancelled(event)) => (&event.order, -1),
+        _ => return Ok(Vec::new()),
+    };
+    let seconds = order.placed_at.as_micros().div_euclid(1_000_000);
+    let bucket = seconds - seconds.rem_euclid(BUCKET);
+    let sums = sums(order)?.into_iter();
+    Ok(sums
+        .map(|((dimension, item), sum)| Sold {
+            dimension,
+            bucket,
+            item,
+            orders: times,
+            units: times * sum.units,
+            revenue: times * sum.revenue,
+            currency: order.currency,
+        })
+        .collect())
+}
+
+impl Sold<'_> {
+    fn key(&self) -> Key {
+        (self.dimension.code(), self.bucket, self.item.to_owned())
+    }
+}
+
 /// What an order adds under one key.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     units: i64,
     revenue: i64,
-}
-
-/// The order that an event adds (1) or takes back (-1).
-const fn sale(entry: Entry<'_>) -> Option<(&OrderBody, i64)> {
-    match entry.event() {
-        Event::Order(OrderEvent::Placed(event)) => Some((&event.order, 1)),
-        Event::Order(OrderEvent::Cancelled(event)) => Some((&event.order, -1)),
-        _ => None,
-    }
 }
 
 /// What an order adds under each key that it touches.
@@ -185,9 +225,4 @@ impl Sum {
         add(&mut self.units, 1, part.units, "units")?;
         add(&mut self.revenue, 1, part.revenue, "revenue")
     }
-}
-
-fn key(order: &OrderBody, dimension: Dimension, item: &str) -> Key {
-    let seconds = order.placed_at.as_micros().div_euclid(1_000_000);
-    (dimension.code(), seconds - seconds.rem_euclid(BUCKET), item.to_owned())
 }

@@ -63,6 +63,18 @@ pub struct OrderBrief {
 pub struct SalesReport {
     items: Vec<SalesRow>,
     total: SalesTotal,
+    /// Of a report of the past.
+    as_of: Option<SalesAsOf>,
+}
+
+/// The moment of a report of the past.
+#[derive(Serialize, ToSchema)]
+pub struct SalesAsOf {
+    /// The last place of the log that counts.
+    position: u64,
+    /// How many events up to there were recorded earlier, by their own clock, than one before them.
+    /// Unless it is 0, the time does not cut cleanly.
+    clocks_ran_back: u64,
 }
 
 /// The sales of one interval, under one key.

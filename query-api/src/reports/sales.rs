@@ -1,22 +1,25 @@
 use axum::{extract::State, response::Response};
-use event_schemas::{Currency, Timestamp};
+use event_schemas::{Currency, Position, Timestamp};
+use history::{Clock, PastError};
 use infra::{
-    http::{Faults, Problem, ProblemKind},
+    http::{BAD_REQUEST, Faults, Problem, ProblemKind},
     read_models::{ReadModelError, Snapshot},
 };
 use jiff::{civil::Date, tz::TimeZone};
 use projections::sales::{BUCKET, Dimension};
 
 use super::{
+    as_of::{self, Trouble},
     buckets::Buckets,
     intervals::{Interval, start_of},
-    sums::{Report, Shape, Sums, TooLarge, document},
+    sums::{AsOf, Report, Shape, Sums, TooLarge, document},
 };
 use crate::{
     QueryState,
     answers::SalesReport,
     ask::Ask,
-    posted::{snapshot, unreadable},
+    events::asked::CLOCKS,
+    posted::{Posted, reached, snapshot, unreadable, unreadable_log},
 };
 
 /// `report-too-large`: too many rows, or sums that do not fit.
@@ -59,6 +62,8 @@ const DIMENSIONS: &[(&str, Dimension)] = &[
         ("interval" = Option<String>, Query, description = "hour, day, week (from Monday), month or none; none unless given", example = "day"),
         ("by" = Option<String>, Query, description = "none, department, brand, channel, sku or customer; none unless given", example = "department"),
         ("tz" = Option<String>, Query, description = "The IANA time zone of dates and intervals; UTC unless given", example = "America/New_York"),
+        ("as_of" = Option<String>, Query, format = "date-time", description = "The report as it would have been read then"),
+        ("clock" = Option<String>, Query, description = "What `as_of` is of: `recorded` (unless given), what was known then, or `occurred`, what had happened then as known now"),
         ("limit" = Option<u32>, Query, description = "Only the best so many of each interval, by revenue", minimum = 1, maximum = 1000),
     ),
     responses((status = 200, description = "The report", body = SalesReport))
@@ -67,14 +72,77 @@ pub(crate) async fn sales(
     State(state): State<QueryState>,
     mut ask: Ask,
 ) -> Result<Response, Problem> {
+    let as_of = moment_of(&mut ask);
     let read = read(&mut ask);
     let asked = ask.finish()?;
     let Some((shape, by)) = read else {
         return Err(Problem::internal("parameters without a fault were not read"));
     };
+    if let Some((time, clock)) = as_of {
+        let head = reached(&state, &asked).await?;
+        let report = report_as_of(&state, shape, by, time, clock, head).await;
+        return Ok(Posted::at(&state, head, &asked).json(report?));
+    }
     let (mut snapshot, posted) = snapshot(&state, &state.sales, &asked).await?;
     let report = report(&mut snapshot, shape, by, state.currency).await;
     Ok(posted.json(report?))
+}
+
+/// The moment, and which clock it is of.
+fn moment_of(ask: &mut Ask) -> Option<(Timestamp, Clock)> {
+    let (query, faults) = (&mut ask.query, &mut ask.faults);
+    let time = query.time("as_of", faults);
+    let clock = query.choice("clock", &CLOCKS, faults);
+    if time.is_none() && clock.is_some() {
+        faults.parameter("clock", "is of as_of; leave it out, or say as_of too");
+    }
+    time.map(|time| (time, clock.unwrap_or_default()))
+}
+
+/// The report as it would have been read then, or (by the clock of what happened) as it is now of
+/// what had happened then.
+async fn report_as_of(
+    state: &QueryState,
+    shape: Shape,
+    by: Dimension,
+    time: Timestamp,
+    clock: Clock,
+    head: Position,
+) -> Result<Vec<u8>, Problem> {
+    let now = Timestamp::from(jiff::Timestamp::now());
+    let place = state.past.place_at(time, now).await.map_err(|error| not_told(&error))?;
+    let (position, occurred) = match clock {
+        Clock::Recorded => (place.position, None),
+        Clock::Occurred => (head, Some(time)),
+    };
+    let wanted = as_of::Wanted { by, from: shape.from, to: shape.to, position, occurred };
+    let sales = as_of::sales(&state.store, &wanted).await.map_err(|trouble| match trouble {
+        Trouble::TooLarge => too_large(),
+        Trouble::Past(error) => not_told(&error),
+    })?;
+    let too_large = |TooLarge| too_large();
+    let mut total = Sums::default();
+    sales.total.iter().try_for_each(|bucket| total.add(bucket.sums)).map_err(too_large)?;
+    let buckets = if by == Dimension::None { sales.total } else { sales.keyed };
+    let mut report = Report::new(shape);
+    buckets.into_iter().try_for_each(|bucket| report.add(bucket)).map_err(too_large)?;
+    let lines = report.finish().map_err(too_large)?;
+    let ran_back = if clock == Clock::Recorded { place.ran_back } else { 0 };
+    let made = Some(AsOf { position, clocks_ran_back: ran_back });
+    let currency = sales.currency.unwrap_or(state.currency);
+    document(&lines, total, currency, made).map_err(Problem::internal)
+}
+
+fn not_told(error: &PastError) -> Problem {
+    match error {
+        PastError::Store(error) => unreadable_log(error),
+        PastError::Future { .. } => {
+            let mut faults = Faults::new();
+            faults.parameter("as_of", error.to_string());
+            faults.into_problem(&BAD_REQUEST)
+        }
+        other => Problem::internal(other),
+    }
 }
 
 fn read(ask: &mut Ask) -> Option<(Shape, Dimension)> {
@@ -172,7 +240,7 @@ async fn report(
         }
     }
     let lines = report.finish().map_err(too_large)?;
-    document(&lines, total, currency).map_err(Problem::internal)
+    document(&lines, total, currency, None).map_err(Problem::internal)
 }
 
 /// The currency of the sales; a shop has one.

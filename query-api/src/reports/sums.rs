@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use event_schemas::{Currency, MAX_AMOUNT, Timestamp};
+use event_schemas::{Currency, MAX_AMOUNT, Position, Timestamp};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -155,6 +155,17 @@ impl Report {
 struct Document<'a> {
     items: Vec<Item<'a>>,
     total: Total,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    as_of: Option<AsOf>,
+}
+
+/// The moment of a report of the past.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct AsOf {
+    /// The last place of the log that counts.
+    pub(super) position: Position,
+    /// How many events up to there were recorded earlier than one before them.
+    pub(super) clocks_ran_back: u64,
 }
 
 #[derive(Serialize)]
@@ -177,6 +188,7 @@ pub(super) fn document(
     lines: &[Line],
     total: Sums,
     currency: Currency,
+    as_of: Option<AsOf>,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let sums = |sums: Sums| Total {
         orders: sums.orders,
@@ -190,5 +202,5 @@ pub(super) fn document(
         sums: sums(line.sums),
     });
     let items = items.collect();
-    serde_json::to_vec(&Document { items, total: sums(total) })
+    serde_json::to_vec(&Document { items, total: sums(total), as_of })
 }

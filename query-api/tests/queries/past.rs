@@ -1,8 +1,8 @@
 //! `/at` and `/history`: what was.
 
 use event_schemas::{
-    Event, Metadata, NewEvent, OrderDispatched, OrderEvent, ProductDescribed, ProductEvent,
-    StockEvent, StockReceived, StockReserved,
+    Event, NewEvent, OrderDispatched, OrderEvent, ProductDescribed, ProductEvent, StockEvent,
+    StockReceived, StockReserved,
 };
 use http::Method;
 use proptest::prelude::*;
@@ -11,12 +11,8 @@ use uuid::Uuid;
 
 use crate::support::{Placed, Shop, metadata};
 
-/// Appends an event with times of its own.
 async fn append(shop: &Shop, stream: (&str, &str), event: impl Into<Event>, at: [&str; 2]) {
-    let [recorded_at, occurred_at] = at.map(|at| at.parse().unwrap());
-    let metadata = Metadata { recorded_at, occurred_at, ..metadata() };
-    let event = NewEvent::new(Uuid::new_v4(), event.into(), metadata).unwrap();
-    shop.append_raw(stream.0, stream.1, event).await;
+    shop.append_at(stream, event, at).await;
 }
 
 fn received(quantity: i64, on_hand: i64, reserved: i64) -> StockEvent {

@@ -118,6 +118,10 @@ async fn answers_are_as_the_document_says() {
         ("/v1/stock/{sku}/history", "/v1/stock/mug-1/history"),
         ("/v1/products/{id}/history", "/v1/products/mug/history"),
         ("/v1/users/{id}/history", "/v1/users/u1/history"),
+        (
+            "/v1/reports/sales",
+            "/v1/reports/sales?from=2026-11-01&to=2026-12-01&as_of=2026-11-21T10:00:00Z",
+        ),
         ("/v1/events", "/v1/events"),
         ("/v1/projections", "/v1/projections"),
         ("/health/live", "/health/live"),

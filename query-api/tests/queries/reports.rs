@@ -1,5 +1,6 @@
 //! `/v1/reports/sales`
 
+use event_schemas::{OrderCancelled, OrderEvent, OrderPlaced};
 use serde_json::{Value, json};
 
 use crate::support::{Placed, Shop};
@@ -128,4 +129,78 @@ async fn every_fault_names_its_parameter() {
     }
     let answer = shop.get("/v1/reports/sales?from=2000-01-01&to=2026-01-01&interval=hour").await;
     assert_eq!(answer.problem(), (400, "report-too-large".to_owned(), vec!["interval".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_report_of_the_past_is_what_it_was_then() {
+    let shop = Shop::open().await;
+    let orders: Vec<Placed> = (0..6)
+        .map(|n| {
+            let at = format!("2026-11-{:02}T{:02}:10:00Z", 1 + n % 3, n);
+            let order = Placed::new(&format!("o{n}"), &at).of(&format!("u{}", n % 2), "web");
+            if n % 2 == 0 { order } else { order.only(n + 1, 100 * n) }
+        })
+        .collect();
+    let queries = [
+        "from=2026-11-01&to=2026-11-04",
+        "from=2026-11-01&to=2026-11-03&interval=day",
+        "from=2026-11-01&to=2026-11-04&interval=day&by=customer",
+        "from=2026-11-01&to=2026-11-04&by=sku&limit=1",
+        "from=2026-11-01&to=2026-11-04&interval=hour&by=department&tz=America/New_York",
+    ];
+    let path = |query: &str| format!("/v1/reports/sales?{query}");
+    let mut then = Vec::new();
+    // Placed in turn, and two of them taken back in between.
+    for (step, (order, cancel)) in [
+        (0, false),
+        (1, false),
+        (2, false),
+        (0, true),
+        (3, false),
+        (4, false),
+        (1, true),
+        (5, false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let order = &orders[order];
+        let event = if cancel {
+            OrderEvent::from(OrderCancelled { reason: "no".to_owned(), order: order.body() })
+        } else {
+            OrderEvent::from(OrderPlaced { order: order.body(), holds: Vec::new() })
+        };
+        let recorded = format!("2026-11-20T10:{step:02}:00Z");
+        let occurred = order.at.to_string();
+        shop.append_at(("order", &order.id), event, [&recorded, &occurred]).await;
+        let mut reports = Vec::new();
+        for query in queries {
+            reports.push(shop.get(&path(query)).await.json());
+        }
+        then.push((recorded, reports));
+    }
+    for (position, (time, reports)) in (1..).zip(then) {
+        for (query, then) in queries.iter().zip(reports) {
+            let mut now = shop.get(&path(&format!("{query}&as_of={time}"))).await.json();
+            let as_of = now.as_object_mut().unwrap().remove("as_of").unwrap();
+            assert_eq!(as_of, json!({ "position": position, "clocks_ran_back": 0 }));
+            assert_eq!(now, then, "{query} at {time}");
+        }
+    }
+    // By the clock of what happened: what is still so of what had been placed by then.
+    let day = path("from=2026-11-01&to=2026-11-04&as_of=2026-11-02T23:59:59Z&clock=occurred");
+    assert_eq!(shop.get(&day).await.json()["total"]["orders"], 2);
+}
+
+#[tokio::test]
+async fn a_report_of_the_future_cannot_be_told() {
+    let shop = shop().await;
+    for (query, place) in [
+        ("&as_of=2999-01-01T00:00:00Z", "as_of"),
+        ("&as_of=yesterday", "as_of"),
+        ("&clock=occurred", "clock"),
+    ] {
+        let path = format!("/v1/reports/sales?from=2026-11-01&to=2026-11-03{query}");
+        assert_eq!(shop.get(&path).await.problem().2, [place], "{query}");
+    }
 }

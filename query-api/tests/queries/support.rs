@@ -220,6 +220,19 @@ impl Shop {
         self.append_raw(category, id, event).await;
     }
 
+    /// Appends an event recorded and occurred at times of its own.
+    pub(crate) async fn append_at(
+        &self,
+        (category, id): (&str, &str),
+        event: impl Into<Event>,
+        at: [&str; 2],
+    ) {
+        let [recorded_at, occurred_at] = at.map(|at| at.parse().unwrap());
+        let metadata = Metadata { recorded_at, occurred_at, ..metadata() };
+        let event = NewEvent::new(Uuid::new_v4(), event.into(), metadata).unwrap();
+        self.append_raw(category, id, event).await;
+    }
+
     pub(crate) async fn append_raw(&self, category: &str, id: &str, event: NewEvent) {
         let stream = StreamName::new(category, id);
         self.store.append(stream, ExpectedRevision::Any, vec![event]).await.unwrap();
