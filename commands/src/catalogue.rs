@@ -8,7 +8,9 @@ use std::{
 
 use domain::Decider;
 use domain::product::Product;
-use event_schemas::{Event, Logged, Money, Position, ProductEvent, Variant};
+use event_schemas::{
+    Event, Logged, Money, Position, ProductEvent, Variant, resource::ProductStatus,
+};
 use infra::event_store::{EventStore, Filter, LogPage, ReadError, Subscription};
 use tokio::sync::{mpsc, watch};
 
@@ -192,7 +194,7 @@ impl Items {
                     brand: self.word(&created.brand),
                     department: self.word(&created.department),
                     category: self.word(&created.category),
-                    on_shelf: created.on_shelf,
+                    on_shelf: created.status == ProductStatus::OnShelf,
                     variants: Vec::new(),
                 };
                 self.products.insert(id.into(), item);

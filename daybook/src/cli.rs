@@ -81,6 +81,12 @@ pub(crate) enum Command {
     /// Say what is there: the store, the projections, the counts; works beside a running server
     #[command(after_help = "Example:\n  daybook status --format json")]
     Status(StatusArgs),
+    /// The shapes of all events, and whether older ones can still be read
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  daybook schemas list\n  daybook schemas show OrderPlaced.v1\n  daybook schemas show > released.json\n  daybook schemas check --against released.json"
+    )]
+    Schemas(SchemasCommand),
     /// Print the OpenAPI document of the HTTP interface
     #[command(after_help = "Example:\n  daybook openapi > openapi.json")]
     Openapi,
@@ -317,6 +323,34 @@ pub(crate) struct ReplayArgs {
     pub(crate) format: EventFormat,
     #[command(flatten)]
     pub(crate) engines: EngineFlags,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SchemasCommand {
+    /// Every event type, its version, and the versions that can be read
+    #[command(after_help = "Example:\n  daybook schemas list")]
+    List {
+        /// How to print it
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
+    /// The JSON Schema of an event type, or all of them
+    #[command(after_help = "Example:\n  daybook schemas show OrderPlaced.v1")]
+    Show {
+        /// The type, and a version if not the newest
+        #[arg(value_name = "TYPE[.vN]")]
+        name: Option<String>,
+    },
+    /// Whether events written under older schemas can still be read; exit code 4 if not
+    #[command(after_help = "Example:\n  daybook schemas check --against released.json")]
+    Check {
+        /// A folder of TYPE.vN.json, or a file that `schemas show` wrote
+        #[arg(long, value_name = "DIR|FILE")]
+        against: std::path::PathBuf,
+        /// How to print what is found
+        #[arg(long, value_enum, default_value = "table")]
+        format: Format,
+    },
 }
 
 /// What can be shown as it was.

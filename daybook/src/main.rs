@@ -16,6 +16,7 @@ mod progress;
 mod rebuild;
 mod replay;
 mod routes;
+mod schemas;
 mod serve;
 mod settings;
 mod show;
@@ -98,6 +99,10 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Status(args) => {
             let settings = load(&common, Flags::default().engines(&args.engines))?;
             on_one_thread(status::run(&settings, args.format))
+        }
+        Command::Schemas(command) => {
+            start(&common, Flags::default())?;
+            schemas::run(command)
         }
         Command::Openapi => output::json(&routes::openapi()),
         Command::Config(args) => {

@@ -8,7 +8,7 @@ use std::{io::Read, process::Stdio};
 use common::{daybook, run, text};
 use serde_json::Value;
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "serve",
     "import",
     "bench",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 10] = [
     "show",
     "rebuild",
     "status",
+    "schemas",
     "openapi",
     "config",
     "completion",

@@ -5,6 +5,7 @@
 
 mod actor;
 mod codec;
+pub mod compatibility;
 mod email;
 mod envelope;
 mod metadata;

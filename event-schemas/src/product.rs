@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::{Money, codec::events};
+use crate::{Money, codec::events, resource::ProductStatus};
 
 events! {
     /// What happens to a product.
     ProductEvent in "product" {
-        Created(ProductCreated) = "ProductCreated" 1,
+        Created(ProductCreated) = "ProductCreated" 2,
         Described(ProductDescribed) = "ProductDescribed" 1,
         VariantAdded(VariantAdded) = "VariantAdded" 1,
         VariantPriced(VariantPriced) = "VariantPriced" 1,
@@ -34,8 +34,9 @@ pub struct ProductCreated {
     pub category: String,
     /// Further facts by name.
     pub attributes: BTreeMap<String, String>,
-    /// Whether it can be ordered.
-    pub on_shelf: bool,
+    /// Whether it can be ordered. (Version 1 said `on_shelf`, true or false, which left no room for a
+    /// product that is neither.)
+    pub status: ProductStatus,
     /// What can be ordered, in the order given.
     pub variants: Vec<Variant>,
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
-use crate::{EmailEvent, OrderEvent, ProductEvent, StockEvent, UserEvent};
+use crate::{
+    EmailEvent, OrderEvent, ProductEvent, StockEvent, UserEvent, compatibility::SchemaSet,
+    upcast::UPCASTERS,
+};
 
 /// Schemas by `(event type, version)`.
 #[derive(Debug)]
@@ -30,4 +33,16 @@ pub fn current() -> BTreeMap<(&'static str, u32), Value> {
     EmailEvent::add_schemas(&mut schemas);
     OrderEvent::add_schemas(&mut schemas);
     schemas.found
+}
+
+/// The schema of every version that can be read, the current ones and those before them.
+pub fn all() -> SchemaSet {
+    let current = current().into_iter();
+    let current = current.map(|((name, version), schema)| ((name.to_owned(), version), schema));
+    // What is compiled in is JSON: a test reads each.
+    let old = UPCASTERS.iter().map(|step| {
+        let schema = serde_json::from_str(step.schema).unwrap_or_default();
+        ((step.event_type.to_owned(), step.from), schema)
+    });
+    old.chain(current).collect()
 }

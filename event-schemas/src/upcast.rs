@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{DecodeError, codec};
+use crate::{DecodeError, codec, resource::ProductStatus};
 
 /// One step: from version `from` of `event_type` to `from + 1`.
 #[derive(Debug)]
@@ -13,12 +13,29 @@ pub struct Upcaster {
     pub event_type: &'static str,
     /// The version that it reads.
     pub from: u32,
+    /// That version's JSON Schema, as it was: events of it stand in logs, so it never changes.
+    pub schema: &'static str,
     /// The step itself; an error says what does not fit.
     pub apply: fn(Value) -> Result<Value, String>,
 }
 
-/// Every step there is. All event types are at their first version so far.
-pub const UPCASTERS: &[Upcaster] = &[];
+/// Every step there is.
+pub const UPCASTERS: &[Upcaster] = &[Upcaster {
+    event_type: "ProductCreated",
+    from: 1,
+    schema: include_str!("../schemas/ProductCreated.v1.json"),
+    apply: product_created_2,
+}];
+
+/// `on_shelf`, true or false, became `status`, a word.
+fn product_created_2(mut data: Value) -> Result<Value, String> {
+    let members = data.as_object_mut().ok_or("is no object")?;
+    let on_shelf = members.remove("on_shelf").and_then(|value| value.as_bool());
+    let on_shelf = on_shelf.ok_or("on_shelf is neither true nor false")?;
+    let status = ProductStatus::of(on_shelf).as_str();
+    members.insert("status".to_owned(), status.into());
+    Ok(data)
+}
 
 /// Checks that the chain is whole: every version below the current one has its step.
 ///

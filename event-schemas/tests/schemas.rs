@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
-use event_schemas::{DecodeError, Event, Metadata, schema, upcast};
+use event_schemas::{DecodeError, Event, Metadata, compatibility, schema, upcast};
 use serde_json::Value;
 
 fn folder(name: &str) -> PathBuf {
@@ -87,6 +87,37 @@ fn every_sample_ever_written_fits_its_schema_and_is_read() {
 #[test]
 fn upcasters_lead_from_every_version_to_the_current_one() {
     assert_eq!(upcast::check_chain(), Ok(()));
+}
+
+#[test]
+fn a_product_of_the_first_version_is_the_same_product() {
+    let read = |version: u32| {
+        let sample = fs::read(folder("samples").join(format!("ProductCreated.v{version}.json")));
+        Event::decode("product", "ProductCreated", version, &sample.unwrap()).unwrap()
+    };
+    assert_eq!(read(1), read(2));
+    for wrong in [r#"{"title":"no shelf"}"#, r#"{"on_shelf":"yes"}"#, "[]"] {
+        let read = Event::decode("product", "ProductCreated", 1, wrong.as_bytes());
+        assert!(matches!(read, Err(DecodeError::Malformed { .. })), "{wrong}: {read:?}");
+    }
+}
+
+#[test]
+fn what_was_released_can_still_be_read() {
+    for file in files("released") {
+        let all = json(folder("released").join(&file));
+        let all: compatibility::SchemaSet = all
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, schema)| {
+                let (name, version) = name.rsplit_once(".v").unwrap();
+                ((name.to_owned(), version.parse().unwrap()), schema.clone())
+            })
+            .collect();
+        assert!(!all.is_empty());
+        assert_eq!(compatibility::breaches(&all), Vec::new(), "{file}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod changes;
 mod chronology;
 mod cloud_event;
+mod deeds;
 mod past;
 mod selection;
 mod shown;
@@ -14,6 +15,7 @@ mod state;
 pub use changes::{Change, changes};
 pub use chronology::{Chronology, Place};
 pub use cloud_event::CloudEvent;
+pub use deeds::deed;
 pub use past::{AsOf, At, Past, PastError, Step};
 pub use selection::{Clock, Selection};
 pub use shown::{Shown, metadata};

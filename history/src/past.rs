@@ -150,6 +150,15 @@ impl Past {
         Ok(self.chronology.place_at(&self.store, time).await?)
     }
 
+    /// A place up to which everything was recorded before `time`.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub async fn recorded_before(&self, time: Timestamp) -> Result<Position, ReadError> {
+        let before = Timestamp::saturating(time.as_micros().saturating_sub(1));
+        Ok(self.chronology.place_at(&self.store, before).await?.position)
+    }
+
     /// Follows the log, so that times are found fast, and keeps states of long streams. Ends with the
     /// store.
     pub async fn follow(self) {

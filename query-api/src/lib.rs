@@ -55,6 +55,7 @@ pub fn router(state: QueryState) -> Router {
         .route("/v1/users/{id}/history", get(past::history::user))
         .route("/v1/users/{id}/at", get(past::at::user))
         .route("/v1/reports/sales", get(reports::sales::sales))
+        .route("/v1/audit/trail", get(past::trail::trail))
         .route("/v1/events", get(events::page::events))
         .route("/v1/events/live", get(events::live::live))
         .with_state(state)

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, HashSet};
 use event_schemas::{
     ClaimAbandoned, MAX_AMOUNT, Money, ProductCreated, ProductDescribed, ProductEvent,
     ProductPutOnShelf, ProductTakenOffShelf, Variant, VariantAdded, VariantPriced,
+    resource::ProductStatus,
 };
 use uuid::Uuid;
 
@@ -35,7 +36,7 @@ pub(super) fn decide(state: &State, command: Command) -> Decision {
                 department,
                 category,
                 attributes,
-                on_shelf,
+                status: ProductStatus::of(on_shelf),
                 variants,
             },
         ),

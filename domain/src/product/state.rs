@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use event_schemas::{ProductEvent, Variant};
+use event_schemas::{ProductEvent, Variant, resource::ProductStatus};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ pub(super) fn evolve(mut state: State, event: &ProductEvent) -> State {
             state.department.clone_from(&event.department);
             state.category.clone_from(&event.category);
             state.attributes.clone_from(&event.attributes);
-            state.on_shelf = event.on_shelf;
+            state.on_shelf = event.status == ProductStatus::OnShelf;
             state.variants.clone_from(&event.variants);
         }
         ProductEvent::Described(event) => {

@@ -4,7 +4,7 @@ use crate::support::{Given, given, given_nothing, id, usd, variant};
 use domain::product::{AttributesPatch, Change, Command, MAX_ATTRIBUTES, Product, Rejection};
 use event_schemas::{
     ClaimAbandoned, MAX_AMOUNT, ProductCreated, ProductDescribed, ProductEvent, ProductPutOnShelf,
-    ProductTakenOffShelf, Variant, VariantAdded, VariantPriced,
+    ProductTakenOffShelf, Variant, VariantAdded, VariantPriced, resource::ProductStatus,
 };
 
 fn created() -> ProductCreated {
@@ -15,7 +15,7 @@ fn created() -> ProductCreated {
         department: "HOME".into(),
         category: "CUPS".into(),
         attributes: attributes([("size", "300 ml")]),
-        on_shelf: true,
+        status: ProductStatus::OnShelf,
         variants: vec![variant("mug-red", 1099)],
     }
 }
@@ -50,7 +50,7 @@ fn create(command: u128, product: ProductCreated) -> Command {
         department,
         category,
         attributes,
-        on_shelf,
+        status,
         variants,
     } = product;
     Command::Create {
@@ -61,7 +61,7 @@ fn create(command: u128, product: ProductCreated) -> Command {
         department,
         category,
         attributes,
-        on_shelf,
+        on_shelf: status == ProductStatus::OnShelf,
         variants,
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{ProductEvent, Variant};
@@ -26,7 +27,7 @@ pub struct ProductResource {
 }
 
 /// Whether a product can be ordered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProductStatus {
     /// It can.
@@ -61,7 +62,7 @@ impl ProductResource {
                 department: created.department.clone(),
                 category: created.category.clone(),
                 attributes: created.attributes.clone(),
-                status: ProductStatus::of(created.on_shelf),
+                status: created.status,
                 variants: created.variants.clone(),
             });
         }

@@ -5,6 +5,7 @@ use std::{fs::File, sync::Arc};
 use event_schemas::{
     Actor, Currency, Event, Logged, Metadata, NewEvent, Position, ProductCreated, ProductEvent,
     Recorded, Revision, StockEvent, StockReceived, StoreId, StreamName, Timestamp, Variant,
+    resource::ProductStatus,
 };
 use infra::read_models::Checkpoint;
 use projections::{Batch, Entry, Sink, search::SearchSink};
@@ -49,7 +50,7 @@ pub(crate) fn read(path: &str) -> Vec<ProductCreated> {
             department: row[department].to_owned(),
             category: row[category].to_owned(),
             attributes: [].into(),
-            on_shelf: true,
+            status: ProductStatus::OnShelf,
             variants: vec![Variant {
                 sku: row[sku].to_owned(),
                 title: String::new(),

@@ -1,4 +1,6 @@
-use event_schemas::{Event, Money, Position, ProductEvent, StockEvent, Variant};
+use event_schemas::{
+    Event, Money, Position, ProductEvent, StockEvent, Variant, resource::ProductStatus,
+};
 use infra::search::{Document, Found, Schema, TextField};
 use serde::{Deserialize, Serialize};
 
@@ -129,7 +131,8 @@ impl Product {
                 in_stock: false,
                 variants: created.variants.iter().map(ItemVariant::new).collect(),
             };
-            return Ok(Self { item, on_shelf: created.on_shelf, posted }.summed_up());
+            let on_shelf = created.status == ProductStatus::OnShelf;
+            return Ok(Self { item, on_shelf, posted }.summed_up());
         }
         let mut product =
             before.ok_or_else(|| FoldError::Unknown("the product of this event".to_owned()))?;
@@ -258,7 +261,7 @@ mod tests {
             department: "HOME".to_owned(),
             category: String::new(),
             attributes: [].into(),
-            on_shelf: true,
+            status: ProductStatus::OnShelf,
             variants: vec![variant("mug-red", 1099), variant("mug-blue", 999)],
         })
     }

@@ -10,6 +10,7 @@ use event_schemas::{
     ProductPutOnShelf, ProductTakenOffShelf, Recorded, Revision, ShortLine, SkuReleased,
     StockAdjusted, StockDispatched, StockIntroduced, StockReceived, StockReleased, StockReserved,
     StreamName, Timestamp, UserRegistered, Variant, VariantAdded, VariantPriced,
+    resource::ProductStatus,
 };
 use event_schemas::{OrderEvent, ProductEvent, StockEvent, UserEvent};
 use infra::{
@@ -99,7 +100,7 @@ impl Shop {
                 department: format!("department {}", id.len() % 3),
                 category: String::new(),
                 attributes: BTreeMap::from([("size".to_owned(), "22 LB".to_owned())]),
-                on_shelf: true,
+                status: ProductStatus::OnShelf,
                 variants,
             }),
         );

@@ -17,7 +17,7 @@ pub use catalogue::{
 };
 pub use log::{ActorShape, HistoryEvent, LoggedEvent, Projection, ProjectionLag, Projections};
 pub use orders::{Cancellation, Dispatch, Order, OrderLine, ShortLine};
-pub use past::{MadeBy, OrderAsOf, ProductAsOf, StockAsOf, UserAsOf};
+pub use past::{MadeBy, OrderAsOf, ProductAsOf, StockAsOf, TrailItem, UserAsOf};
 pub use users::{
     OrderBrief, PersonalValues, SalesAsOf, SalesReport, SalesRow, SalesTotal, Summary, User,
 };
@@ -65,6 +65,8 @@ pages! {
     Users of User;
     /// A page of the log.
     Events of LoggedEvent;
+    /// A page of who did what to what.
+    Trail of TrailItem;
     /// The events of an order.
     History of HistoryEvent;
 }

@@ -1,6 +1,6 @@
-use event_schemas::{Logged, StreamName};
-use history::{Clock, Selection, Shown};
-use infra::event_store::Filter;
+use event_schemas::{Logged, Position, StreamName};
+use history::{Clock, Past, Selection, Shown};
+use infra::event_store::{Filter, ReadError};
 
 use crate::ask::Ask;
 
@@ -10,11 +10,11 @@ pub(crate) const CLOCKS: [(&str, Clock); 2] =
 
 /// Which events are asked for, in pages and live alike.
 #[derive(Debug)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     /// What the event store leaves out by itself.
-    pub(super) filter: Filter,
+    pub(crate) filter: Filter,
     /// What is looked for in each event.
-    pub(super) selection: Selection,
+    pub(crate) selection: Selection,
 }
 
 impl Wanted {
@@ -35,6 +35,13 @@ impl Wanted {
             stream,
         };
         Self { filter, selection: Selection { clock, since, until, correlation, actor } }
+    }
+
+    /// A place before which nothing was recorded as late as is asked for.
+    pub(super) async fn nothing_before(&self, past: &Past) -> Result<Position, ReadError> {
+        let since = self.selection.since.filter(|_| self.selection.clock == Clock::Recorded);
+        let Some(since) = since else { return Ok(Position::START) };
+        past.recorded_before(since).await
     }
 
     /// The event as it goes out, if it is wanted.

@@ -1,5 +1,5 @@
 use axum::{extract::State, response::Response};
-use event_schemas::Position;
+use event_schemas::{Logged, Position};
 use infra::{
     event_store::{Direction, EventStore, LogPage, ReadError},
     http::{BAD_REQUEST, Cursor, CursorValue, Faults, Problem},
@@ -22,7 +22,7 @@ const LOOKED_AT: usize = 100_000;
 const PAGE_BYTES: usize = 4 << 20;
 
 /// What of the log is asked for.
-struct Range {
+pub(crate) struct Range {
     wanted: Wanted,
     direction: Direction,
     /// From this event on (inclusive).
@@ -62,11 +62,21 @@ pub(crate) async fn events(
     mut ask: Ask,
 ) -> Result<Response, Problem> {
     let range = Range::read(&mut ask);
+    answer(state, ask, &range, Wanted::shown).await
+}
+
+/// A page of the range, each event as it is to be shown.
+pub(crate) async fn answer(
+    state: QueryState,
+    ask: Ask,
+    range: &Range,
+    show: fn(&Wanted, &Logged) -> Option<String>,
+) -> Result<Response, Problem> {
     let asked = ask.finish()?;
     let head = reached(&state, &asked).await?;
-    let begin = range.begin(&state.store).await?;
-    let (items, next) =
-        find(&state.store, &range, begin).await.map_err(|error| unreadable_log(&error))?;
+    let begin = range.begin(&state, show).await?;
+    let found = find(&state.store, range, begin, show).await;
+    let (items, next) = found.map_err(|error| unreadable_log(&error))?;
     Ok(Posted::at(&state, head, &asked).json(Page::document(&items, next.as_deref())))
 }
 
@@ -77,7 +87,8 @@ struct Begin {
 }
 
 impl Range {
-    fn read(ask: &mut Ask) -> Self {
+    /// Takes the parameters of a list of events; faults are noted.
+    pub(crate) fn read(ask: &mut Ask) -> Self {
         let (query, faults) = (&mut ask.query, &mut ask.faults);
         let mut position = |name| query.integer(name, 0..=i64::MAX, faults);
         let (from, to) = (position("from"), position("to"));
@@ -86,13 +97,24 @@ impl Range {
         {
             faults.parameter("to", "to is before from; swap them");
         }
+        let place = |at: Option<i64>| at.map(|at| Position(at.unsigned_abs()));
+        let wanted = Wanted::read(ask);
+        Self::of(wanted, place(from), place(to), ask)
+    }
+
+    /// A range of what is wanted, with the parameters of every list.
+    pub(crate) fn of(
+        wanted: Wanted,
+        from: Option<Position>,
+        to: Option<Position>,
+        ask: &mut Ask,
+    ) -> Self {
+        let (query, faults) = (&mut ask.query, &mut ask.faults);
         let backwards = query.choice("backwards", &[("true", true), ("false", false)], faults);
         let direction = match backwards {
             Some(true) => Direction::Backwards,
             _ => Direction::Forwards,
         };
-        let wanted = Wanted::read(ask);
-        let (query, faults) = (&mut ask.query, &mut ask.faults);
         let fingerprint = format!("log {from:?} {to:?} {direction:?} {wanted:?}");
         let limit = query.limit(faults);
         let cursor = query.take("cursor", faults);
@@ -101,12 +123,16 @@ impl Range {
             Some([CursorValue::Int(after)]) => Some(Position(after.unsigned_abs())),
             _ => None,
         };
-        let place = |at: Option<i64>| at.map(|at| Position(at.unsigned_abs()));
-        Self { wanted, direction, from: place(from), to: place(to), after, limit, fingerprint }
+        Self { wanted, direction, from, to, after, limit, fingerprint }
     }
 
     /// Finds the place before the first event wanted.
-    async fn begin(&self, store: &EventStore) -> Result<Begin, Problem> {
+    async fn begin(
+        &self,
+        state: &QueryState,
+        show: fn(&Wanted, &Logged) -> Option<String>,
+    ) -> Result<Begin, Problem> {
+        let store = &state.store;
         let missing = |name| {
             let mut faults = Faults::new();
             faults.parameter(name, "no event stands at this position; take one from an answer");
@@ -115,7 +141,10 @@ impl Range {
         let at = |place| Begin { place, item: None };
         match (self.after, self.direction, self.from, self.to) {
             (Some(after), ..) => Ok(at(after)),
-            (None, Direction::Forwards, None, _) => Ok(at(Position::START)),
+            (None, Direction::Forwards, None, _) => {
+                let before = self.wanted.nothing_before(&state.past).await;
+                Ok(at(before.map_err(|error| unreadable_log(&error))?))
+            }
             (None, Direction::Forwards, Some(from), _) => {
                 let before = store.place_before(from).await;
                 before
@@ -128,7 +157,7 @@ impl Range {
             {
                 let event = store.event_at(to).await.map_err(|error| unreadable_log(&error))?;
                 let event = event.ok_or_else(|| missing("to"))?;
-                let item = self.wanted.filter.matches(&event).then(|| self.wanted.shown(&event));
+                let item = self.wanted.filter.matches(&event).then(|| show(&self.wanted, &event));
                 Ok(Begin { place: to, item: item.flatten() })
             }
             (None, Direction::Backwards, ..) => Ok(at(Position(u64::MAX))),
@@ -154,6 +183,7 @@ async fn find(
     store: &EventStore,
     range: &Range,
     begin: Begin,
+    show: fn(&Wanted, &Logged) -> Option<String>,
 ) -> Result<(Vec<String>, Option<String>), ReadError> {
     let mut items: Vec<String> = begin.item.into_iter().collect();
     let (mut after, mut looked_at, mut bytes) = (begin.place, 0, 0);
@@ -169,7 +199,7 @@ async fn find(
                 return Ok((items, Some(range.next(after))));
             }
             after = logged.position;
-            if let Some(item) = range.wanted.shown(logged) {
+            if let Some(item) = show(&range.wanted, logged) {
                 bytes += item.len();
                 items.push(item);
             }

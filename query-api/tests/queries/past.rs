@@ -206,6 +206,50 @@ async fn a_history_is_paged_and_of_one_thing_alone() {
     assert_eq!(nothing.status, 404);
 }
 
+#[tokio::test]
+async fn the_trail_tells_in_plain_words_who_did_what() {
+    let shop = Shop::open().await;
+    shop.register("u1", Some("ada@example.com")).await;
+    shop.create("mug", "Mug", "Acme", "HOME", 1_099).await;
+    shop.stock("mug", "mug-1", 5).await;
+    let order = Placed::new("o1", "2026-11-21T09:15:00Z");
+    shop.place(&order).await;
+    shop.cancel(&order).await;
+    append(&shop, ("stock", "mug-1"), received(1, 6, 0), ["2026-11-22T00:00:00Z"; 2]).await;
+    let told = async |query: &str| -> Vec<(String, String)> {
+        let items = json(&shop, &format!("/v1/audit/trail{query}")).await["items"].clone();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let each = |item: &Value| (text(&item["subject"]), text(&item["did"]));
+        items.as_array().unwrap().iter().map(each).collect()
+    };
+    let all = [
+        ("user-u1", "registered"),
+        ("product-mug", "made the product \"Mug\" with 1 variant"),
+        ("stock-mug-1", "introduced the sku of product mug"),
+        ("stock-mug-1", "received 5 units"),
+        ("order-o1", "placed an order of 2 lines for 600 minor units of USD"),
+        ("order-o1", "cancelled the order: changed my mind"),
+        ("stock-mug-1", "received 1 unit"),
+    ]
+    .map(|(subject, did)| (subject.to_owned(), did.to_owned()));
+    assert_eq!(told("").await, all);
+    let backwards: Vec<_> = all.iter().rev().cloned().collect();
+    assert_eq!(told("?backwards=true").await, backwards);
+    assert_eq!(told("?subject=order-o1").await, all[4..6]);
+    assert_eq!(told("?since=2026-11-22T00:00:00Z").await, all[6..]);
+    assert_eq!(told("?until=2026-11-22T00:00:00Z&subject=stock-mug-1").await, all[2..4]);
+    assert_eq!(told("?actor=test").await, all);
+    assert_eq!(told("?actor=bob").await, []);
+    let items = json(&shop, "/v1/audit/trail?limit=2").await;
+    assert_eq!(
+        items["items"][0]["actor"],
+        json!({"id": "test", "kind": "system", "proof": "none"})
+    );
+    let next = items["next"].as_str().unwrap();
+    assert_eq!(told(&format!("?limit=2&cursor={next}")).await, all[2..4]);
+    assert_eq!(shop.get("/v1/audit/trail?from=1").await.problem().2, ["from"]);
+}
+
 /// A product with so many events, each of which sets another title.
 async fn described(shop: &Shop, count: usize) {
     shop.create("mug", "0", "Acme", "HOME", 1_099).await;

@@ -7,7 +7,7 @@ use event_schemas::{
     Actor, Currency, Event, ExpectedRevision, Metadata, NewEvent, OrderBody, OrderCancelled,
     OrderEvent, OrderLine, OrderPlaced, Personal, PersonalData, Position, ProductCreated,
     ProductEvent, StockEvent, StockIntroduced, StockReceived, StreamName, Timestamp, UserEvent,
-    UserRegistered, Variant,
+    UserRegistered, Variant, resource::ProductStatus,
 };
 use history::Past;
 use http::{HeaderMap, Method, Request, Response};
@@ -294,7 +294,7 @@ impl Shop {
             department: department.to_owned(),
             category: String::new(),
             attributes: [("size".to_owned(), "22 LB".to_owned())].into(),
-            on_shelf: true,
+            status: ProductStatus::OnShelf,
             variants: vec![Variant { sku: format!("{id}-1"), title: String::new(), price }],
         };
         self.append("product", id, ProductEvent::Created(event)).await;
