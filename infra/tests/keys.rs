@@ -173,8 +173,8 @@ async fn what_is_no_key_store_is_refused_and_left_alone() {
     drop(keys);
     let open = || KeyStore::open_sqlite(file(folder.path()));
     let connection = rusqlite::Connection::open(file(folder.path())).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
-    assert!(matches!(open().await, Err(KeysError::NewerVersion { found: 2, known: 1 })));
+    connection.pragma_update(None, "user_version", 3).unwrap();
+    assert!(matches!(open().await, Err(KeysError::NewerVersion { found: 3, known: 2 })));
     connection.pragma_update(None, "application_id", 7).unwrap();
     assert!(matches!(open().await, Err(KeysError::NotAKeyStore(_))));
     drop(connection);
