@@ -8,7 +8,7 @@ use std::{
 
 use ::audit::{Keeper, KeeperSettings};
 use anyhow::Context;
-use commands::{Commands, Posted, Processes};
+use commands::{Commands, Posted, Processes, forgotten};
 use event_schemas::Position;
 use history::{Chronology, Past};
 use infra::{
@@ -54,6 +54,8 @@ pub(crate) struct Shop {
     /// What takes commands and sees to what orders owe: where this process has the role, or is the
     /// only one that the embedded event store has.
     command_side: Option<(Commands, Processes)>,
+    /// What destroys the keys of who is forgotten.
+    forgotten: JoinHandle<()>,
     pub(crate) projectors: Arc<Projectors>,
     /// What was.
     pub(crate) past: Past,
@@ -97,6 +99,7 @@ impl Shop {
 
     async fn start(settings: &Settings, opened: Opened, keys: KeyStore) -> Result<Self, Failure> {
         let Opened { store, lock } = opened;
+        let forgotten = forgotten(settings, &store, &keys).await?;
         let read_models = engines::read_models(settings).await?;
         let search = engines::search(settings, settings.roles.projector).await?;
         let bus = engines::bus(settings).await?;
@@ -139,6 +142,7 @@ impl Shop {
             read_models,
             search,
             command_side,
+            forgotten,
             projectors,
             past,
             draining,
@@ -178,6 +182,7 @@ impl Shop {
             read_models,
             search,
             command_side,
+            forgotten,
             projectors,
             keeper,
             relay,
@@ -191,6 +196,9 @@ impl Shop {
         if let Some(keeper) = keeper {
             keeper.stop().await;
         }
+        // What it has not come to is done at the next start, before anything is served.
+        forgotten.abort();
+        let _ = forgotten.await;
         drop(keys);
         if let Some((_, task)) = relay {
             // What it has not brought onto the bus yet, it does at the next start.
@@ -214,6 +222,26 @@ async fn past(settings: &Settings, store: &EventStore) -> Result<Past, Failure> 
     let chronology = Chronology::load(store, &snapshots).await;
     let chronology = chronology.context("the log cannot be read")?;
     Ok(Past::new(store.clone(), Some(snapshots), Arc::new(chronology)))
+}
+
+/// Destroys the keys of all who were forgotten, which a restored key store may have again, and
+/// goes on to do so. A server may go away meanwhile: that is waited for.
+async fn forgotten(
+    settings: &Settings,
+    store: &EventStore,
+    keys: &KeyStore,
+) -> Result<JoinHandle<()>, Failure> {
+    let read = loop {
+        let destroyed = forgotten::destroy_keys(store, keys, Position::START).await;
+        match (destroyed, &settings.event_store) {
+            (Err(commands::Failure::Unavailable(reason)), EventStoreUrl::EventStoreDb(_)) => {
+                tracing::warn!(reason, "who was forgotten is still being read from the log");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            (read, _) => break read.context("the keys of who was forgotten are not destroyed")?,
+        }
+    };
+    Ok(tokio::spawn(forgotten::follow(store.clone(), keys.clone(), read)))
 }
 
 /// Where commands are taken, events are signed for.

@@ -43,7 +43,7 @@ pub use stock::{
     StockReleased, StockReserved,
 };
 pub use time::{InvalidTimestamp, Timestamp};
-pub use user::{UserEvent, UserRegistered};
+pub use user::{UserEvent, UserForgotten, UserRegistered};
 
 /// The categories that Daybook itself writes. What others append elsewhere is kept and skipped.
 pub const CATEGORIES: [&str; 5] = ["product", "stock", "user", "email", "order"];

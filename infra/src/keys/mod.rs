@@ -127,9 +127,27 @@ impl KeyStore {
     /// # Errors
     /// [`KeysError`]
     pub async fn destroy(&self, person: &str) -> Result<(), KeysError> {
+        self.destroy_all(vec![person.to_owned()]).await
+    }
+
+    /// The same for several persons, all or none of them; at most a page of the log's.
+    ///
+    /// # Errors
+    /// [`KeysError`]
+    pub async fn destroy_all(&self, persons: Vec<String>) -> Result<(), KeysError> {
         match self {
-            Self::Sqlite(keys) => keys.destroy(person).await,
-            Self::Mysql(keys) => keys.destroy(person).await,
+            _ if persons.is_empty() => Ok(()),
+            Self::Sqlite(keys) => keys.destroy_all(persons).await,
+            Self::Mysql(keys) => keys.destroy_all(persons).await,
+        }
+    }
+
+    /// Lets go of the keys in memory whose time is over. To be called every second, so that none
+    /// stays in a process in which nothing happens.
+    pub fn let_go(&self) {
+        match self {
+            Self::Sqlite(keys) => keys.held().let_go(),
+            Self::Mysql(keys) => keys.held().let_go(),
         }
     }
 }

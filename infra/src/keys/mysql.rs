@@ -52,8 +52,6 @@ const READ_SECRET: &str = "SELECT hash_secret FROM secret WHERE only_one = 1";
 const MAKE_KEY: &str = "INSERT INTO persons (person, person_key) VALUES (?, ?) \
      ON DUPLICATE KEY UPDATE person = person";
 const READ_KEY: &str = "SELECT person_key FROM persons WHERE person = ?";
-const DESTROY_KEY: &str = "INSERT INTO persons (person, person_key) VALUES (?, NULL) \
-     ON DUPLICATE KEY UPDATE person_key = NULL";
 
 /// The key store in a database of a MySQL or MariaDB server. Cheap to clone.
 #[derive(Clone)]
@@ -127,11 +125,26 @@ impl MysqlKeyStore {
         self.find(person).await?.map_or(Ok(None), |key| key.unseal(associated, sealed))
     }
 
-    pub(super) async fn destroy(&self, person: &str) -> Result<(), KeysError> {
-        let destroying = sqlx::query(DESTROY_KEY).bind(person).execute(&self.0.pool);
-        answered(destroying).await.map_err(|error| failed(&self.0.url, &error))?;
-        self.0.held.hold(person, PersonKey::Destroyed);
+    pub(super) async fn destroy_all(&self, persons: Vec<String>) -> Result<(), KeysError> {
+        let rows = vec!["(?, NULL)"; persons.len()].join(", ");
+        let destroy = format!(
+            "INSERT INTO persons (person, person_key) VALUES {rows} \
+             ON DUPLICATE KEY UPDATE person_key = NULL"
+        );
+        let mut destroying = sqlx::query(sqlx::AssertSqlSafe(destroy));
+        for person in &persons {
+            destroying = destroying.bind(person);
+        }
+        let destroyed = answered(destroying.execute(&self.0.pool)).await;
+        destroyed.map_err(|error| failed(&self.0.url, &error))?;
+        for person in &persons {
+            self.0.held.hold(person, PersonKey::Destroyed);
+        }
         Ok(())
+    }
+
+    pub(super) fn held(&self) -> &Held {
+        &self.0.held
     }
 
     pub(super) async fn ping(&self) -> Result<(), KeysError> {

@@ -72,20 +72,23 @@ impl SqliteKeyStore {
         self.find(person)?.map_or(Ok(None), |key| key.unseal(associated, sealed))
     }
 
-    pub(super) async fn destroy(&self, person: &str) -> Result<(), KeysError> {
-        let (store, person) = (self.clone(), person.to_owned());
+    pub(super) async fn destroy_all(&self, persons: Vec<String>) -> Result<(), KeysError> {
+        const DESTROY: &str = "INSERT INTO persons (person, key) VALUES (?1, NULL)
+             ON CONFLICT DO UPDATE SET key = NULL WHERE key IS NOT NULL";
+        let store = self.clone();
         blocking(move || {
-            let writer = lock(&store.0.writer);
-            let destroyed = writer
-                .prepare_cached(
-                    "INSERT INTO persons (person, key) VALUES (?1, NULL)
-                 ON CONFLICT DO UPDATE SET key = NULL WHERE key IS NOT NULL",
-                )?
-                .execute([&person])
-                .map_err(synced)?;
-            store.0.held.hold(&person, PersonKey::Destroyed);
+            let mut writer = lock(&store.0.writer);
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut destroyed = 0;
+            for person in &persons {
+                destroyed += transaction.prepare_cached(DESTROY)?.execute([person])?;
+            }
+            transaction.commit().map_err(synced)?;
+            for person in &persons {
+                store.0.held.hold(person, PersonKey::Destroyed);
+            }
             if destroyed > 0 {
-                // The key still stands in the WAL and, until that is moved, in the file. With
+                // The keys still stand in the WAL and, until that is moved, in the file. With
                 // another process reading just now, the next checkpoint does it.
                 writer
                     .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
@@ -94,6 +97,10 @@ impl SqliteKeyStore {
             Ok(())
         })
         .await
+    }
+
+    pub(super) fn held(&self) -> &Held {
+        &self.0.held
     }
 
     /// A read of a few rows.
