@@ -99,7 +99,10 @@ impl Shop {
 
     async fn start(settings: &Settings, opened: Opened, keys: KeyStore) -> Result<Self, Failure> {
         let Opened { store, lock } = opened;
-        let forgotten = forgotten(settings, &store, &keys).await?;
+        let alone = matches!(settings.event_store, EventStoreUrl::Sqlite(_));
+        // Beside all that follows, which opens nothing that is personal. A log on a server takes a
+        // while to be read.
+        let forgotten = tokio::spawn(forgotten(store.clone(), keys.clone(), !alone));
         let read_models = engines::read_models(settings).await?;
         let search = engines::search(settings, settings.roles.projector).await?;
         let bus = engines::bus(settings).await?;
@@ -119,7 +122,6 @@ impl Shop {
             engines::start_search(&mut projectors, &search, &store)?;
         }
         let projectors = Arc::new(projectors);
-        let alone = matches!(settings.event_store, EventStoreUrl::Sqlite(_));
         let command_side = if settings.roles.command || alone {
             let posted = posted(&projectors, &read_models);
             Some(command_side(settings, &store, &keys, posted).await?)
@@ -135,6 +137,7 @@ impl Shop {
             Some(_) => Some(keeper(settings, &store, &keys).await?),
             None => None,
         };
+        let forgotten = forgotten.await.context("who was forgotten is not known")??;
         let draining = watch::Sender::new(false);
         Ok(Self {
             store,
@@ -225,23 +228,22 @@ async fn past(settings: &Settings, store: &EventStore) -> Result<Past, Failure> 
 }
 
 /// Destroys the keys of all who were forgotten, which a restored key store may have again, and
-/// goes on to do so. A server may go away meanwhile: that is waited for.
+/// goes on to do so. A server (`patient`) may go away meanwhile: that is waited for.
 async fn forgotten(
-    settings: &Settings,
-    store: &EventStore,
-    keys: &KeyStore,
+    store: EventStore,
+    keys: KeyStore,
+    patient: bool,
 ) -> Result<JoinHandle<()>, Failure> {
     let read = loop {
-        let destroyed = forgotten::destroy_keys(store, keys, Position::START).await;
-        match (destroyed, &settings.event_store) {
-            (Err(commands::Failure::Unavailable(reason)), EventStoreUrl::EventStoreDb(_)) => {
+        match forgotten::destroy_keys(&store, &keys, Position::START).await {
+            Err(commands::Failure::Unavailable(reason)) if patient => {
                 tracing::warn!(reason, "who was forgotten is still being read from the log");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
-            (read, _) => break read.context("the keys of who was forgotten are not destroyed")?,
+            read => break read.context("the keys of who was forgotten are not destroyed")?,
         }
     };
-    Ok(tokio::spawn(forgotten::follow(store.clone(), keys.clone(), read)))
+    Ok(tokio::spawn(forgotten::follow(store, keys, read)))
 }
 
 /// Where commands are taken, events are signed for.

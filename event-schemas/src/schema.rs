@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
-use crate::{EmailEvent, OrderEvent, ProductEvent, StockEvent, UserEvent};
+use crate::{AccessEvent, EmailEvent, OrderEvent, ProductEvent, StockEvent, UserEvent};
 
 /// Schemas by `(event type, version)`.
 #[derive(Debug)]
@@ -29,5 +29,6 @@ pub fn current() -> BTreeMap<(&'static str, u32), Value> {
     UserEvent::add_schemas(&mut schemas);
     EmailEvent::add_schemas(&mut schemas);
     OrderEvent::add_schemas(&mut schemas);
+    AccessEvent::add_schemas(&mut schemas);
     schemas.found
 }

@@ -18,7 +18,9 @@ pub use catalogue::{
 pub use log::{ActorShape, HistoryEvent, LoggedEvent, Projection, ProjectionLag, Projections};
 pub use orders::{Cancellation, Dispatch, Order, OrderLine, ShortLine};
 pub use past::{MadeBy, OrderAsOf, ProductAsOf, StockAsOf, UserAsOf};
-pub use users::{OrderBrief, PersonalValues, SalesReport, SalesRow, SalesTotal, Summary, User};
+pub use users::{
+    OrderBrief, PersonalValues, SalesReport, SalesRow, SalesTotal, Summary, User, UserExport,
+};
 
 /// An amount of money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]

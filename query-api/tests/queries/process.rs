@@ -118,6 +118,8 @@ async fn answers_are_as_the_document_says() {
         ("/v1/stock/{sku}/history", "/v1/stock/mug-1/history"),
         ("/v1/products/{id}/history", "/v1/products/mug/history"),
         ("/v1/users/{id}/history", "/v1/users/u1/history"),
+        ("/v1/users/{id}/export", "/v1/users/u1/export"),
+        ("/v1/users/{id}/export", "/v1/users/u2/export"),
         ("/v1/events", "/v1/events"),
         ("/v1/projections", "/v1/projections"),
         ("/health/live", "/health/live"),
