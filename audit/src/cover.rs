@@ -40,7 +40,7 @@ impl Cover {
         made(&hash);
         while let Some((left_level, left)) = self.nodes.last().copied() {
             let over = 1_u64 << (level + 1);
-            let is_pair = left_level == level && self.end % over == 0;
+            let is_pair = left_level == level && self.end.is_multiple_of(over);
             if !is_pair || self.end - over < self.begin {
                 break;
             }

@@ -29,7 +29,7 @@ pub struct SignedHead {
 
 /// An Ed25519 public key. Written as base64 of its 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct PublicKey(VerifyingKey);
+pub struct PublicKey([u8; 32]);
 
 /// What signs heads.
 #[derive(Clone)]
@@ -64,9 +64,9 @@ impl SignedHead {
         let text = Self::signed_text(self.size, &self.root, self.time);
         let bytes = STANDARD.decode(&self.signature).ok();
         let signature = bytes.and_then(|bytes| Signature::from_slice(&bytes).ok());
-        signature.is_some_and(|signature| {
-            self.public_key.0.verify_strict(text.as_bytes(), &signature).is_ok()
-        })
+        let key = VerifyingKey::from_bytes(&self.public_key.0).ok();
+        key.zip(signature)
+            .is_some_and(|(key, signature)| key.verify_strict(text.as_bytes(), &signature).is_ok())
     }
 
     /// Whether this key signed it.
@@ -95,7 +95,7 @@ impl HeadSigner {
 
     /// What its signatures are checked with.
     pub fn public_key(&self) -> PublicKey {
-        PublicKey(self.0.verifying_key())
+        PublicKey(self.0.verifying_key().to_bytes())
     }
 
     /// Signs a head.
@@ -107,9 +107,13 @@ impl HeadSigner {
 }
 
 impl PublicKey {
+    fn of(bytes: [u8; 32]) -> Option<Self> {
+        VerifyingKey::from_bytes(&bytes).ok().map(|_| Self(bytes))
+    }
+
     /// A short name for it: the first 8 bytes of its SHA-256, in hexadecimal.
     pub fn id(&self) -> String {
-        Sha256::digest(self.0.as_bytes())[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(self.0)[..8].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -123,7 +127,7 @@ impl FromStr for PublicKey {
             return Ok(head.public_key);
         }
         let bytes = bytes_of(text, "PUBLIC KEY", &PREFIX).ok_or(InvalidKey::Public)?;
-        VerifyingKey::from_bytes(&bytes).map(Self).map_err(|_| InvalidKey::Public)
+        Self::of(bytes).ok_or(InvalidKey::Public)
     }
 }
 
@@ -140,7 +144,7 @@ fn bytes_of(text: &str, label: &str, prefix: &[u8]) -> Option<[u8; 32]> {
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&STANDARD.encode(self.0.as_bytes()))
+        f.write_str(&STANDARD.encode(self.0))
     }
 }
 
@@ -166,8 +170,7 @@ impl<'de> Deserialize<'de> for PublicKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         // No head within a head.
-        let bytes =
-            bytes_of(&text, "", &[]).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
-        bytes.map(Self).ok_or_else(|| de::Error::custom(InvalidKey::Public))
+        let key = bytes_of(&text, "", &[]).and_then(Self::of);
+        key.ok_or_else(|| de::Error::custom(InvalidKey::Public))
     }
 }

@@ -20,7 +20,10 @@ use uuid::Uuid;
 use crate::{cover::Cover, hash::Hash, proof};
 
 const NODE: u64 = 32;
-const PLACE: u64 = 24;
+const PLACE: u64 = PLACE_BYTES as u64;
+const PLACE_BYTES: usize = 24;
+/// Places that are looked at in one go.
+const LOOK: usize = 4_096;
 /// Bytes that wait in memory before they are written.
 const BUFFER: usize = 1 << 20;
 
@@ -154,7 +157,7 @@ impl StoredTree {
     /// # Errors
     /// If the file cannot be read.
     pub fn place(&self, index: u64) -> io::Result<(Position, Uuid)> {
-        let mut place = [0; PLACE as usize];
+        let mut place = [0; PLACE_BYTES];
         self.places.read_exact_at(&mut place, index * PLACE)?;
         Ok(read_place(&place))
     }
@@ -165,18 +168,18 @@ impl StoredTree {
     /// # Errors
     /// If the file cannot be read.
     pub fn find(&self, id: Uuid, from: u64) -> io::Result<Option<(u64, Position)>> {
-        let mut chunk = vec![0; 4_096 * PLACE as usize];
+        let mut chunk = vec![0; LOOK * PLACE_BYTES];
         let mut index = from;
         while index < self.size() {
-            let count = (self.size() - index).min(4_096);
-            let chunk = &mut chunk[..usize::try_from(count * PLACE).unwrap_or(0)];
+            let count = usize::try_from(self.size() - index).map_or(LOOK, |left| left.min(LOOK));
+            let chunk = &mut chunk[..count * PLACE_BYTES];
             self.places.read_exact_at(chunk, index * PLACE)?;
-            let found = chunk.chunks_exact(PLACE as usize).position(|p| p[8..] == *id.as_bytes());
-            if let Some(at) = found {
-                let position = read_place(&chunk[at * PLACE as usize..]).0;
-                return Ok(Some((index + at as u64, position)));
+            let places = chunk.chunks_exact(PLACE_BYTES);
+            let found = places.zip(index..).find(|(place, _)| place[8..] == *id.as_bytes());
+            if let Some((place, index)) = found {
+                return Ok(Some((index, read_place(place).0)));
             }
-            index += count;
+            index += count as u64;
         }
         Ok(None)
     }

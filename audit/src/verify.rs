@@ -109,12 +109,14 @@ pub async fn verify(
         difference: None,
     };
     let scan = Scan::new(store, tree, checked.events);
-    let outcome = scan.run(&heads, progress).await?;
+    let (outcome, indexes) = tokio::join!(scan.run(&heads, progress), check_indexes(store));
+    let outcome = outcome?;
     checked.beyond = outcome.read.saturating_sub(checked.events);
-    checked.difference = outcome.difference;
-    if checked.difference.is_none() {
-        checked.difference = check_indexes(store).await?;
-    }
+    // What differs in the log says more than an index that differs with it.
+    checked.difference = match outcome.difference {
+        None => indexes?,
+        different => different,
+    };
     Ok(checked)
 }
 

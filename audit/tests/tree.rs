@@ -1,5 +1,5 @@
 //! The tree against its definition, word for word, and against known values.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation)]
 
 use std::convert::Infallible;
 

@@ -107,7 +107,7 @@ impl Aggregate for StockItem {
 }
 
 impl Aggregate for User {
-    const STATE_VERSION: u32 = 1;
+    const STATE_VERSION: u32 = 2;
     type View = ();
 
     fn event(event: &Event) -> Option<&UserEvent> {

@@ -11,7 +11,9 @@ use domain::{
     stock::{self, StockItem},
     user,
 };
-use event_schemas::{Decoded, EmailEvent, Event, Revision, StockEvent, StreamName, Timestamp};
+use event_schemas::{
+    Decoded, EmailEvent, Event, Position, Revision, StockEvent, StreamName, Timestamp,
+};
 use futures::future::join_all;
 use thiserror::Error;
 use uuid::Uuid;
@@ -189,6 +191,22 @@ impl Commands {
             released.map_err(unless_failed)?;
         }
         Ok(())
+    }
+
+    /// Frees the e-mail address of a user who was forgotten. Where that was not come to, whoever
+    /// wants the address next takes it over: the claim stands no more in its owner's stream.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub(crate) async fn release_email(
+        &self,
+        hash: &str,
+        claim: Uuid,
+        context: &Context,
+    ) -> Result<Option<Position>, Failure> {
+        let command = email::Command::Release { claim };
+        let released = self.0.emails.execute(hash, command, context.clone()).await;
+        released.map(|released| released.position).map_err(unless_failed)
     }
 
     async fn abandon_email(

@@ -9,6 +9,7 @@ mod clock;
 mod context;
 mod crash;
 mod executor;
+pub mod forgotten;
 mod generations;
 mod http;
 mod idempotency;

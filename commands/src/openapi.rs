@@ -17,7 +17,8 @@ use utoipa::{
 
 use crate::routes::{
     add_variant, adjust_stock, cancel_order, change_order, change_product, create_product,
-    deliver_order, dispatch_order, place_order, receive_stock, register_user, set_price,
+    deliver_order, dispatch_order, forget_user, place_order, receive_stock, register_user,
+    set_price,
 };
 
 /// The commands' part of the program's OpenAPI document.
@@ -30,6 +31,7 @@ use crate::routes::{
     receive_stock::route,
     adjust_stock::route,
     register_user::route,
+    forget_user::route,
     place_order::route,
     cancel_order::route,
     dispatch_order::route,
@@ -47,6 +49,7 @@ fn problems() -> HashMap<&'static str, &'static [&'static ProblemKind]> {
         ("receive_stock", receive_stock::PROBLEMS),
         ("adjust_stock", adjust_stock::PROBLEMS),
         ("register_user", register_user::PROBLEMS),
+        ("forget_user", forget_user::PROBLEMS),
         ("place_order", place_order::PROBLEMS),
         ("cancel_order", change_order::PROBLEMS),
         ("dispatch_order", change_order::PROBLEMS),

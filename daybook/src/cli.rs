@@ -78,6 +78,13 @@ pub(crate) enum Command {
         after_help = "Examples:\n  daybook audit head > head.json\n  daybook audit verify\n  daybook audit prove order-31198570044@0 > proof.json\n  daybook audit check proof.json --public-key head.json"
     )]
     Audit(AuditCommand),
+    /// See to the key store
+    #[command(
+        subcommand,
+        arg_required_else_help = true,
+        after_help = "Example:\n  openssl rand -base64 32 > new.key\n  daybook keys rotate --new-master-key new.key"
+    )]
+    Keys(KeysCommand),
     /// Say what is there: the store, the projections, the counts; works beside a running server
     #[command(after_help = "Example:\n  daybook status --format json")]
     Status(StatusArgs),
@@ -136,6 +143,10 @@ pub(crate) struct EngineFlags {
     /// [default: keys.sqlite in the data directory]
     #[arg(long, value_name = "URL")]
     pub(crate) keys: Option<String>,
+    /// The file of the master key that the key store is wrapped by: 32 bytes in base64 or hex
+    /// (`openssl rand -base64 32`); DAYBOOK_MASTER_KEY is the key itself
+    #[arg(long, value_name = "FILE")]
+    pub(crate) master_key: Option<String>,
 }
 
 /// How the log is signed.
@@ -662,4 +673,23 @@ pub(crate) struct BenchQueriesArgs {
     /// Measure a route that answers a constant of the same size beside it, and say the ratio
     #[arg(long)]
     pub(crate) compare: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Wrap everything in the key store by another master key, or by a first one; the servers must
+    /// be stopped
+    #[command(
+        after_help = "Examples:\n  daybook keys rotate --new-master-key first.key\n  daybook keys rotate --master-key first.key --new-master-key second.key"
+    )]
+    Rotate(KeysRotateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysRotateArgs {
+    /// The file of the new master key: 32 bytes in base64 or hex
+    #[arg(long, value_name = "FILE")]
+    pub(crate) new_master_key: PathBuf,
+    #[command(flatten)]
+    pub(crate) engines: EngineFlags,
 }

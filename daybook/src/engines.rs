@@ -6,7 +6,7 @@ use anyhow::Context;
 use infra::{
     bus::Bus,
     event_store::{EventStore, OpenError, SqliteOptions},
-    keys::KeyStore,
+    keys::{KeyStore, KeysError},
     lock::{Lock, LockError},
     read_models::ReadModels,
     search::SearchIndex,
@@ -196,19 +196,12 @@ pub(crate) async fn search_status(
 /// would not be found.
 pub(crate) async fn keys(settings: &Settings, store: &EventStore) -> Result<KeyStore, Failure> {
     let wanted = store.key_fingerprint().await.context("the event store's keys are unknown")?;
-    let (keys, shown) = match &settings.keys {
-        KeysUrl::Sqlite(path) => {
-            let shown = path.display().to_string();
-            if let Some(wanted) = &wanted
-                && !path.exists()
-            {
-                return Err(foreign(settings, wanted, &format!("{shown} does not exist")).await);
-            }
-            (KeyStore::open_sqlite(path).await, shown)
-        }
-        KeysUrl::Mysql(url) => (KeyStore::open_mysql(url).await, url.to_string()),
-    };
-    let keys = keys.with_context(|| format!("the key store {shown} cannot be opened"))?;
+    if let (Some(wanted), KeysUrl::Sqlite(path)) = (&wanted, &settings.keys)
+        && !path.exists()
+    {
+        return Err(foreign(settings, wanted, &format!("{} does not exist", path.display())).await);
+    }
+    let keys = open_keys(settings).await?;
     match wanted {
         None => store
             .set_key_fingerprint(keys.fingerprint())
@@ -216,17 +209,47 @@ pub(crate) async fn keys(settings: &Settings, store: &EventStore) -> Result<KeyS
             .context("the event store cannot note its key store")?,
         Some(wanted) if wanted == keys.fingerprint() => {}
         Some(wanted) => {
-            let found = format!("{shown} has {}", keys.fingerprint());
+            let found = format!("{} has {}", shown_keys(settings), keys.fingerprint());
             return Err(foreign(settings, &wanted, &found).await);
         }
     }
     Ok(keys)
 }
 
+/// Opens the key store, whichever event store it belongs to.
+///
+/// # Errors
+/// [`Failure::Usage`] if it is wrapped by another master key than was given, or by none.
+pub(crate) async fn open_keys(settings: &Settings) -> Result<KeyStore, Failure> {
+    let master = settings.master_key.clone();
+    let opened = match &settings.keys {
+        KeysUrl::Sqlite(path) => KeyStore::open_sqlite_with(path, master).await,
+        KeysUrl::Mysql(url) => KeyStore::open_mysql_with(url, master).await,
+    };
+    let shown = shown_keys(settings);
+    match opened {
+        Err(
+            error @ (KeysError::MasterKeyNeeded { .. }
+            | KeysError::OtherMasterKey { .. }
+            | KeysError::NotWrapped),
+        ) => Err(Failure::usage(format!("the key store {shown} cannot be opened: {error}"))),
+        opened => Ok(opened.with_context(|| format!("the key store {shown} cannot be opened"))?),
+    }
+}
+
+fn shown_keys(settings: &Settings) -> String {
+    match &settings.keys {
+        KeysUrl::Sqlite(path) => path.display().to_string(),
+        KeysUrl::Mysql(url) => url.to_string(),
+    }
+}
+
 async fn foreign(settings: &Settings, wanted: &str, found: &str) -> Failure {
     let usual = settings.data.join("keys.sqlite");
     let belongs = usual.exists()
-        && KeyStore::open_sqlite(&usual).await.is_ok_and(|keys| keys.fingerprint() == wanted);
+        && KeyStore::open_sqlite_with(&usual, settings.master_key.clone())
+            .await
+            .is_ok_and(|keys| keys.fingerprint() == wanted);
     let give = if belongs {
         format!("give --keys sqlite:{}", usual.display())
     } else {

@@ -9,6 +9,7 @@ mod engines;
 mod failure;
 mod health;
 mod import;
+mod keys;
 mod logging;
 mod opening;
 mod output;
@@ -29,7 +30,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::{CommandFactory, Parser};
 
-use cli::{BenchCommand, Cli, Command, CommonFlags, ImportKind};
+use cli::{BenchCommand, Cli, Command, CommonFlags, ImportKind, KeysCommand};
 use failure::Failure;
 use settings::{Flags, Roles, Settings, Sources};
 
@@ -96,6 +97,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
             on_all_cores(interruptible(rebuild::run(&settings, args, common.quiet)))
         }
         Command::Audit(command) => audit::start(&common, command),
+        Command::Keys(command) => {
+            let KeysCommand::Rotate(args) = &command;
+            let settings = load(&common, Flags::default().engines(&args.engines))?;
+            on_one_thread(keys::run(&settings, command, common.quiet))
+        }
         Command::Status(args) => {
             let settings = load(&common, Flags::default().engines(&args.engines))?;
             on_one_thread(status::run(&settings, args.format))

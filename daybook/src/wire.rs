@@ -8,7 +8,7 @@ use std::{
 
 use ::audit::{Keeper, KeeperSettings};
 use anyhow::Context;
-use commands::{Commands, Posted, Processes};
+use commands::{Commands, Posted, Processes, forgotten};
 use event_schemas::Position;
 use history::{Chronology, Past};
 use infra::{
@@ -54,6 +54,8 @@ pub(crate) struct Shop {
     /// What takes commands and sees to what orders owe: where this process has the role, or is the
     /// only one that the embedded event store has.
     command_side: Option<(Commands, Processes)>,
+    /// What destroys the keys of who is forgotten.
+    forgotten: JoinHandle<()>,
     pub(crate) projectors: Arc<Projectors>,
     /// What was.
     pub(crate) past: Past,
@@ -97,6 +99,10 @@ impl Shop {
 
     async fn start(settings: &Settings, opened: Opened, keys: KeyStore) -> Result<Self, Failure> {
         let Opened { store, lock } = opened;
+        let alone = matches!(settings.event_store, EventStoreUrl::Sqlite(_));
+        // Beside all that follows, which opens nothing that is personal. A log on a server takes a
+        // while to be read.
+        let forgotten = tokio::spawn(forgotten(store.clone(), keys.clone(), !alone));
         let read_models = engines::read_models(settings).await?;
         let search = engines::search(settings, settings.roles.projector).await?;
         let bus = engines::bus(settings).await?;
@@ -116,7 +122,6 @@ impl Shop {
             engines::start_search(&mut projectors, &search, &store)?;
         }
         let projectors = Arc::new(projectors);
-        let alone = matches!(settings.event_store, EventStoreUrl::Sqlite(_));
         let command_side = if settings.roles.command || alone {
             let posted = posted(&projectors, &read_models);
             Some(command_side(settings, &store, &keys, posted).await?)
@@ -132,6 +137,7 @@ impl Shop {
             Some(_) => Some(keeper(settings, &store, &keys).await?),
             None => None,
         };
+        let forgotten = forgotten.await.context("who was forgotten is not known")??;
         let draining = watch::Sender::new(false);
         Ok(Self {
             store,
@@ -139,6 +145,7 @@ impl Shop {
             read_models,
             search,
             command_side,
+            forgotten,
             projectors,
             past,
             draining,
@@ -178,6 +185,7 @@ impl Shop {
             read_models,
             search,
             command_side,
+            forgotten,
             projectors,
             keeper,
             relay,
@@ -191,6 +199,9 @@ impl Shop {
         if let Some(keeper) = keeper {
             keeper.stop().await;
         }
+        // What it has not come to is done at the next start, before anything is served.
+        forgotten.abort();
+        let _ = forgotten.await;
         drop(keys);
         if let Some((_, task)) = relay {
             // What it has not brought onto the bus yet, it does at the next start.
@@ -214,6 +225,25 @@ async fn past(settings: &Settings, store: &EventStore) -> Result<Past, Failure> 
     let chronology = Chronology::load(store, &snapshots).await;
     let chronology = chronology.context("the log cannot be read")?;
     Ok(Past::new(store.clone(), Some(snapshots), Arc::new(chronology)))
+}
+
+/// Destroys the keys of all who were forgotten, which a restored key store may have again, and
+/// goes on to do so. A server (`patient`) may go away meanwhile: that is waited for.
+async fn forgotten(
+    store: EventStore,
+    keys: KeyStore,
+    patient: bool,
+) -> Result<JoinHandle<()>, Failure> {
+    let read = loop {
+        match forgotten::destroy_keys(&store, &keys, Position::START).await {
+            Err(commands::Failure::Unavailable(reason)) if patient => {
+                tracing::warn!(reason, "who was forgotten is still being read from the log");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            read => break read.context("the keys of who was forgotten are not destroyed")?,
+        }
+    };
+    Ok(tokio::spawn(forgotten::follow(store, keys, read)))
 }
 
 /// Where commands are taken, events are signed for.

@@ -15,6 +15,7 @@ const COMMANDS: [&str; 11] = [
     "replay",
     "show",
     "rebuild",
+    "keys",
     "status",
     "schemas",
     "openapi",
@@ -184,4 +185,63 @@ fn what_reads_a_store_that_is_not_there_says_so_and_makes_none() {
         assert!(text(&output.stderr).contains("there is no event store"), "{args:?}");
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_master_key_is_needed_once_it_is_there_and_is_never_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let keys = ["11", "22", "33"].map(|byte| byte.repeat(32));
+    for (name, key) in ["first", "second", "wrong"].iter().zip(&keys) {
+        std::fs::write(at(name), format!("{key}\n")).unwrap();
+    }
+    std::fs::write(at("short"), "1111").unwrap();
+    let rotate =
+        |args: &[&str]| run(dir.path(), &[&["keys", "rotate", "--data", "data"], args].concat());
+    let said = |output: std::process::Output, code: i32| {
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(keys.iter().all(|key| !said.contains(key)), "{said}");
+        said
+    };
+    let none = said(rotate(&["--new-master-key", "first"]), 2);
+    assert!(none.contains("there is no key store at"), "{none}");
+    common::Server::start(dir.path(), &[]).signal("TERM");
+    let short = said(rotate(&["--new-master-key", "short"]), 2);
+    assert!(short.contains("32 bytes") && !short.contains("1111"), "{short}");
+    assert!(said(rotate(&["--new-master-key", "nowhere"]), 2).contains("cannot be read"));
+    let unwrapped = ["--master-key", "first", "--new-master-key", "second"];
+    assert!(said(rotate(&unwrapped), 2).contains("not wrapped by a master key yet"));
+
+    let first = said(rotate(&["--new-master-key", "first"]), 0);
+    let fingerprint = first.split("master key ").nth(1).unwrap()[..16].to_owned();
+    let missing = said(rotate(&["--new-master-key", "second"]), 2);
+    assert!(missing.contains(&format!("the fingerprint {fingerprint}: give")), "{missing}");
+    let serve = |args: &[&str]| {
+        let all = [&["serve", "--listen", "127.0.0.1:0", "--data", "data", "-q"], args].concat();
+        run(dir.path(), &all)
+    };
+    assert!(said(serve(&[]), 2).contains(&fingerprint));
+    let wrong = said(serve(&["--master-key", "wrong"]), 2);
+    assert!(wrong.contains(&fingerprint) && wrong.contains("was given"), "{wrong}");
+    assert!(common::Server::start(dir.path(), &["--master-key", "first"]).signal("TERM").success());
+    said(rotate(&["--master-key", "first", "--new-master-key", "second"]), 0);
+    let second = |command: &mut std::process::Command| {
+        command.env("DAYBOOK_MASTER_KEY", &keys[1]);
+    };
+    assert!(common::Server::with(dir.path(), &[], second).signal("TERM").success());
+
+    let shown = config(dir.path(), &[], &[("DAYBOOK_MASTER_KEY", &keys[1])]);
+    assert_eq!(shown["master-key"]["value"], "***");
+    let named = at("second");
+    let shown = config(dir.path(), &[], &[("DAYBOOK_MASTER_KEY_FILE", named.to_str().unwrap())]);
+    assert_eq!(shown["master-key"]["value"], "***");
+    let shown = config(dir.path(), &["--master-key", "first"], &[]);
+    assert_eq!(shown["master-key"]["value"], "first");
+    let wrong = daybook(dir.path())
+        .args(["status", "--data", "data"])
+        .env("DAYBOOK_MASTER_KEY", "hunter2")
+        .output()
+        .unwrap();
+    assert!(!said(wrong, 2).contains("hunter2"));
 }

@@ -65,7 +65,8 @@ pub fn order_of<'a>(stream_id: &'a str, event: &'a Event) -> Option<&'a str> {
         )
         | Event::Product(_)
         | Event::User(_)
-        | Event::Email(_) => None,
+        | Event::Email(_)
+        | Event::Access(_) => None,
     }
 }
 
@@ -87,7 +88,8 @@ impl Reservation {
             )
             | Event::Product(_)
             | Event::User(_)
-            | Event::Email(_) => {}
+            | Event::Email(_)
+            | Event::Access(_) => {}
         }
     }
 

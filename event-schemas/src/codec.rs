@@ -4,7 +4,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
-    CATEGORIES, EmailEvent, OrderEvent, Personal, ProductEvent, StockEvent, UserEvent, upcast,
+    AccessEvent, CATEGORIES, EmailEvent, OrderEvent, Personal, ProductEvent, StockEvent, UserEvent,
+    upcast,
 };
 
 /// One event of one of Daybook's own categories, decoded.
@@ -20,6 +21,8 @@ pub enum Event {
     Email(EmailEvent),
     /// Of an order.
     Order(OrderEvent),
+    /// Of what is looked at.
+    Access(AccessEvent),
 }
 
 /// Why an event of one of Daybook's categories cannot be read.
@@ -145,6 +148,7 @@ impl Event {
             Self::User(event) => event.type_name(),
             Self::Email(event) => event.type_name(),
             Self::Order(event) => event.type_name(),
+            Self::Access(event) => event.type_name(),
         }
     }
 
@@ -156,6 +160,7 @@ impl Event {
             Self::User(event) => event.schema_version(),
             Self::Email(event) => event.schema_version(),
             Self::Order(event) => event.schema_version(),
+            Self::Access(event) => event.schema_version(),
         }
     }
 
@@ -170,6 +175,7 @@ impl Event {
             Self::User(event) => event.encode(),
             Self::Email(event) => event.encode(),
             Self::Order(event) => event.encode(),
+            Self::Access(event) => event.encode(),
         };
         data.map_err(|source| EncodeError { event_type: self.type_name(), source })
     }
@@ -192,6 +198,9 @@ impl Event {
             UserEvent::CATEGORY => UserEvent::decode(event_type, version, data).map(Self::User),
             EmailEvent::CATEGORY => EmailEvent::decode(event_type, version, data).map(Self::Email),
             OrderEvent::CATEGORY => OrderEvent::decode(event_type, version, data).map(Self::Order),
+            AccessEvent::CATEGORY => {
+                AccessEvent::decode(event_type, version, data).map(Self::Access)
+            }
             other => {
                 debug_assert!(!CATEGORIES.contains(&other));
                 Err(DecodeError::Foreign(other.to_owned()))
@@ -223,6 +232,7 @@ impl Event {
             UserEvent::TYPES,
             EmailEvent::TYPES,
             OrderEvent::TYPES,
+            AccessEvent::TYPES,
         ]
         .concat();
         types.sort_unstable();
@@ -240,7 +250,7 @@ macro_rules! into_event {
         })*
     };
 }
-into_event!(ProductEvent => Product, StockEvent => Stock, UserEvent => User, EmailEvent => Email, OrderEvent => Order);
+into_event!(ProductEvent => Product, StockEvent => Stock, UserEvent => User, EmailEvent => Email, OrderEvent => Order, AccessEvent => Access);
 
 /// Checks once, at start, that every old version has a way to the current one.
 ///

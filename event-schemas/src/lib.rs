@@ -3,6 +3,7 @@
 //!
 //! This crate is a leaf and is pure: no IO, no clock, no randomness.
 
+mod access;
 mod actor;
 mod codec;
 pub mod compatibility;
@@ -21,6 +22,7 @@ mod time;
 pub mod upcast;
 mod user;
 
+pub use access::{AccessEvent, PersonalDataOpened};
 pub use actor::{Actor, ActorKind, Proof};
 pub use codec::{DecodeError, EncodeError, Event};
 pub use email::{EmailClaimed, EmailEvent, EmailReleased};
@@ -44,7 +46,7 @@ pub use stock::{
     StockReleased, StockReserved,
 };
 pub use time::{InvalidTimestamp, Timestamp};
-pub use user::{UserEvent, UserRegistered};
+pub use user::{UserEvent, UserForgotten, UserRegistered};
 
 /// The categories that Daybook itself writes. What others append elsewhere is kept and skipped.
-pub const CATEGORIES: [&str; 5] = ["product", "stock", "user", "email", "order"];
+pub const CATEGORIES: [&str; 6] = ["product", "stock", "user", "email", "order", "access"];

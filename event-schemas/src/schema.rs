@@ -6,8 +6,8 @@ use schemars::{JsonSchema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::Value;
 
 use crate::{
-    EmailEvent, OrderEvent, ProductEvent, StockEvent, UserEvent, compatibility::SchemaSet,
-    upcast::UPCASTERS,
+    AccessEvent, EmailEvent, OrderEvent, ProductEvent, StockEvent, UserEvent,
+    compatibility::SchemaSet, upcast::UPCASTERS,
 };
 
 /// Schemas by `(event type, version)`.
@@ -32,6 +32,7 @@ pub fn current() -> BTreeMap<(&'static str, u32), Value> {
     UserEvent::add_schemas(&mut schemas);
     EmailEvent::add_schemas(&mut schemas);
     OrderEvent::add_schemas(&mut schemas);
+    AccessEvent::add_schemas(&mut schemas);
     schemas.found
 }
 

@@ -9,6 +9,7 @@ events! {
     UserEvent in "user" {
         Registered(UserRegistered) = "UserRegistered" 1,
         ClaimAbandoned(ClaimAbandoned) = "ClaimAbandoned" 1,
+        Forgotten(UserForgotten) = "UserForgotten" 1,
     }
 }
 
@@ -23,4 +24,16 @@ pub struct UserRegistered {
     /// The command that claimed the e-mail address, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claim: Option<Uuid>,
+}
+
+/// A person is forgotten: the key that the personal values were sealed under is destroyed once
+/// this stands in the log, and the stream takes none any more. Whatever e-mail address the user
+/// claimed can be claimed by another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserForgotten {
+    /// The user's id.
+    pub user_id: String,
+    /// Why. It is kept in the clear for ever, so it names nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }

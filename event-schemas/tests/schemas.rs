@@ -31,6 +31,7 @@ fn category_of(event_type: &str) -> &'static str {
         ("user", event_schemas::UserEvent::TYPES),
         ("email", event_schemas::EmailEvent::TYPES),
         ("order", event_schemas::OrderEvent::TYPES),
+        ("access", event_schemas::AccessEvent::TYPES),
     ]
     .into_iter()
     .find(|(_, types)| types.iter().any(|(name, _)| *name == event_type))

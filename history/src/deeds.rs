@@ -1,5 +1,6 @@
 use event_schemas::{
-    EmailEvent, Event, Money, OrderBody, OrderEvent, ProductEvent, StockEvent, UserEvent,
+    AccessEvent, EmailEvent, Event, Money, OrderBody, OrderEvent, ProductEvent, StockEvent,
+    UserEvent,
 };
 
 /// What somebody did, in plain words, such as `placed an order of 2 lines for 21.98 USD`. What it was
@@ -11,6 +12,14 @@ pub fn deed(event: &Event) -> String {
         Event::Product(event) => product(event),
         Event::User(UserEvent::Registered(_)) => "registered".to_owned(),
         Event::User(UserEvent::ClaimAbandoned(_)) => "gave up a claim".to_owned(),
+        Event::User(UserEvent::Forgotten(event)) => match &event.reason {
+            Some(reason) => format!("forgot the person: {reason}"),
+            None => "forgot the person".to_owned(),
+        },
+        Event::Access(AccessEvent::Opened(event)) => match &event.reason {
+            Some(reason) => format!("opened what is personal by {}: {reason}", event.route),
+            None => format!("opened what is personal by {}", event.route),
+        },
         Event::Email(EmailEvent::Claimed(event)) => {
             format!("claimed an e-mail address for user {}", event.user_id)
         }

@@ -102,7 +102,7 @@ impl State {
             (Event::Product(event), before) => {
                 ProductResource::evolve(before.and_then(Self::product), event).map(Self::Product)
             }
-            (Event::Email(_), before) => before,
+            (Event::Email(_) | Event::Access(_), before) => before,
         })
     }
 

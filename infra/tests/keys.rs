@@ -9,7 +9,7 @@ use std::{
 
 use event_schemas::StreamName;
 use futures::future::join_all;
-use infra::keys::{HeadRow, KeyStore, KeysError, associated_data};
+use infra::keys::{HeadRow, InvalidMasterKey, KeyStore, KeysError, MasterKey, associated_data};
 use servers::{Place, over_every_engine};
 use sqlx::Executor as _;
 use tempfile::TempDir;
@@ -25,6 +25,9 @@ over_every_engine!(
     several_may_open_it_and_agree_on_every_key,
     a_database_of_something_else_is_refused_and_left_alone,
     heads_are_only_ever_added_each_behind_the_one_before,
+    many_are_forgotten_at_once,
+    a_first_master_key_wraps_all_and_the_next_wraps_it_anew,
+    a_fresh_one_is_wrapped_from_its_beginning,
 );
 
 const PLAIN: &[u8] = br#"{"name":"Ada","email":"ada@example.com"}"#;
@@ -173,8 +176,8 @@ async fn what_is_no_key_store_is_refused_and_left_alone() {
     drop(keys);
     let open = || KeyStore::open_sqlite(file(folder.path()));
     let connection = rusqlite::Connection::open(file(folder.path())).unwrap();
-    connection.pragma_update(None, "user_version", 2).unwrap();
-    assert!(matches!(open().await, Err(KeysError::NewerVersion { found: 2, known: 1 })));
+    connection.pragma_update(None, "user_version", 4).unwrap();
+    assert!(matches!(open().await, Err(KeysError::NewerVersion { found: 4, known: 3 })));
     connection.pragma_update(None, "application_id", 7).unwrap();
     assert!(matches!(open().await, Err(KeysError::NotAKeyStore(_))));
     drop(connection);
@@ -227,4 +230,129 @@ async fn the_file_itself_refuses_to_change_a_head_and_one_of_format_1_gets_room_
     let keys = KeyStore::open_sqlite(file(folder.path())).await.unwrap();
     assert_eq!(keys.fingerprint(), fingerprint);
     assert!(keys.add_head(1, "a", 5, "head").await.unwrap());
+}
+
+async fn many_are_forgotten_at_once(place: Place) {
+    let keys = place.keys().await.unwrap();
+    let sealed = keys.seal("u1", b"", PLAIN).await.unwrap();
+    keys.destroy_all(Vec::new()).await.unwrap();
+    assert!(keys.unseal("u1", b"", &sealed).await.unwrap().is_some());
+    let persons: Vec<String> = (0..1_000).map(|n| format!("u{n}")).collect();
+    keys.destroy_all(persons.clone()).await.unwrap();
+    keys.destroy_all(persons).await.unwrap();
+    for keys in [keys, place.keys().await.unwrap()] {
+        assert_eq!(keys.unseal("u1", b"", &sealed).await.unwrap(), None);
+        assert!(matches!(keys.seal("u999", b"", PLAIN).await, Err(KeysError::Destroyed)));
+        keys.seal("u1000", b"", PLAIN).await.unwrap();
+    }
+}
+
+fn master(n: u8) -> MasterKey {
+    format!("{n:02x}").repeat(32).parse().unwrap()
+}
+
+#[test]
+fn a_master_key_is_32_bytes_in_base64_or_hex_and_never_shown() {
+    let (hex, base64) = ("00".repeat(32), format!("{}=\n", "A".repeat(43)));
+    let [hex, base64] = [&hex, &base64].map(|text| text.parse::<MasterKey>().unwrap());
+    assert_eq!(hex.fingerprint(), base64.fingerprint());
+    assert_ne!(hex.fingerprint(), master(1).fingerprint());
+    assert_eq!(format!("{hex:?}"), format!("MasterKey({:?})", hex.fingerprint()));
+    for wrong in ["", "secret", &"g0".repeat(32), &"\u{e9}".repeat(32), &"00".repeat(31), "AAAA"] {
+        assert_eq!(wrong.parse::<MasterKey>().unwrap_err(), InvalidMasterKey, "{wrong}");
+    }
+}
+
+async fn a_first_master_key_wraps_all_and_the_next_wraps_it_anew(place: Place) {
+    let keys = place.keys().await.unwrap();
+    let (fingerprint, seed) = (keys.fingerprint().to_owned(), keys.signing_seed().await.unwrap());
+    let sealed = keys.seal("u1", b"", PLAIN).await.unwrap();
+    keys.seal("gone", b"", PLAIN).await.unwrap();
+    keys.destroy("gone").await.unwrap();
+    for n in 0..1_001 {
+        keys.seal(&format!("p{n:04}"), b"", b"").await.unwrap();
+    }
+    let refused = place.keys_with(Some(master(1))).await;
+    assert!(matches!(refused, Err(KeysError::NotWrapped)));
+
+    assert_eq!(keys.rotate(master(1)).await.unwrap(), 1_002);
+    let one = master(1).fingerprint();
+    match place.keys().await {
+        Err(KeysError::MasterKeyNeeded { needed }) => assert_eq!(needed, one),
+        other => panic!("{other:?}"),
+    }
+    match place.keys_with(Some(master(2))).await {
+        Err(KeysError::OtherMasterKey { needed, given }) => {
+            assert_eq!((needed, given), (one, master(2).fingerprint()));
+        }
+        other => panic!("{other:?}"),
+    }
+    // A process from before makes no key that nobody could read later, and rotates nothing.
+    assert!(matches!(keys.seal("new", b"", PLAIN).await, Err(KeysError::Rotated)));
+    assert!(matches!(keys.rotate(master(3)).await, Err(KeysError::Rotated)));
+
+    let mut at = master(1);
+    for next in [2, 3] {
+        let keys = place.keys_with(Some(at)).await.unwrap();
+        assert_eq!((keys.fingerprint(), keys.signing_seed().await.unwrap()), (&*fingerprint, seed));
+        let plain = keys.unseal("u1", b"", &sealed).await.unwrap();
+        assert_eq!(plain.as_deref(), Some(PLAIN));
+        assert!(matches!(keys.seal("gone", b"", PLAIN).await, Err(KeysError::Destroyed)));
+        keys.seal("p0000", b"", b"").await.unwrap();
+        at = master(next);
+        assert_eq!(keys.rotate(at.clone()).await.unwrap(), 1_002);
+    }
+}
+
+async fn a_fresh_one_is_wrapped_from_its_beginning(place: Place) {
+    let keys = place.keys_with(Some(master(1))).await.unwrap();
+    let sealed = keys.seal("u1", b"", PLAIN).await.unwrap();
+    let seed = keys.signing_seed().await.unwrap();
+    assert!(matches!(place.keys().await, Err(KeysError::MasterKeyNeeded { .. })));
+    let again = place.keys_with(Some(master(1))).await.unwrap();
+    assert_eq!(again.unseal("u1", b"", &sealed).await.unwrap().as_deref(), Some(PLAIN));
+    assert_eq!(
+        (again.fingerprint(), again.signing_seed().await.unwrap()),
+        (keys.fingerprint(), seed)
+    );
+}
+
+/// A wrapped key opens nothing in another person's row.
+#[tokio::test]
+async fn a_wrapped_key_is_bound_to_its_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || KeyStore::open_sqlite_with(file(folder.path()), Some(master(1)));
+    let keys = open().await.unwrap();
+    for person in ["u1", "u2"] {
+        keys.seal(person, b"", PLAIN).await.unwrap();
+    }
+    drop(keys);
+    let raw = rusqlite::Connection::open(file(folder.path())).unwrap();
+    let change = "UPDATE persons SET key = (SELECT key FROM persons WHERE person = 'u2')";
+    raw.execute(change, []).unwrap();
+    drop(raw);
+    let keys = open().await.unwrap();
+    assert!(matches!(keys.seal("u1", b"", PLAIN).await, Err(KeysError::Invalid)));
+    keys.seal("u2", b"", PLAIN).await.unwrap();
+}
+
+/// After the rotation no key stands in the file as it is.
+#[tokio::test]
+async fn what_was_not_wrapped_leaves_no_trace() {
+    let (keys, folder) = make().await;
+    keys.seal("u1", b"", PLAIN).await.unwrap();
+    let seed = keys.signing_seed().await.unwrap().to_vec();
+    let raw = rusqlite::Connection::open(file(folder.path())).unwrap();
+    let read = |select| raw.query_row(select, [], |row| row.get::<_, Vec<u8>>(0)).unwrap();
+    let secrets = [read("SELECT key FROM persons"), read("SELECT hash_secret FROM secret"), seed];
+    drop(raw);
+    let held = |secret: &Vec<u8>| {
+        fs::read_dir(folder.path()).unwrap().any(|entry| {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            bytes.windows(secret.len()).any(|window| window == secret)
+        })
+    };
+    assert!(secrets.iter().all(held));
+    keys.rotate(master(1)).await.unwrap();
+    assert!(!secrets.iter().any(held));
 }

@@ -1,6 +1,6 @@
 use infra::http::{
     BAD_REQUEST, FaultDocument, INTERNAL, MISDIRECTED, NOT_FOUND, NOT_YET_POSTED,
-    PROJECTION_DIVERGED, PROJECTION_STOPPED, ProblemDocument, UNAVAILABLE,
+    PROJECTION_DIVERGED, PROJECTION_STOPPED, ProblemDocument, STORAGE_FULL, UNAVAILABLE,
     openapi::{add_header, add_parameter, add_problems},
 };
 use utoipa::{
@@ -37,6 +37,7 @@ use crate::{
         crate::users::list::list,
         crate::users::one::user,
         crate::users::summary::summary,
+        crate::users::export::export,
         crate::past::at::order,
         crate::past::at::stock,
         crate::past::at::product,
@@ -127,6 +128,13 @@ fn complete(path: &str, operation: &mut Operation) {
     }
     if path.contains('{') {
         add_problems(operation, [&NOT_FOUND]);
+    }
+    if matches!(id.as_str(), "list_users" | "get_user" | "get_user_at" | "export_user") {
+        let actor = "Who opens what is personal, an id; `anonymous` without it. It is recorded";
+        header(operation, "Daybook-Actor", actor, "ada");
+        let reason = "Why, 1 to 200 characters. It is recorded";
+        header(operation, "Daybook-Reason", reason, "a call of the customer");
+        add_problems(operation, [&STORAGE_FULL]);
     }
     if path == "/v1/reports/sales" {
         add_problems(operation, [&REPORT_TOO_LARGE]);

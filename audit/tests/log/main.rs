@@ -1,5 +1,5 @@
 //! The audit of real logs: on the embedded store, through the gateway, changed and unchanged.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::cast_possible_truncation)]
 
 mod export;
 mod keeper;

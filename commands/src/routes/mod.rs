@@ -17,6 +17,8 @@ pub mod create_product;
 pub mod deliver_order;
 /// Dispatch an order.
 pub mod dispatch_order;
+/// Forget a person.
+pub mod forget_user;
 /// Bring in an order of the past.
 pub mod import_order;
 /// Place an order.
@@ -37,7 +39,7 @@ use axum::{
 use crate::{Commands, http};
 
 /// Each path with what answers there.
-pub(crate) fn routes() -> [(&'static str, MethodRouter<Commands>); 11] {
+pub(crate) fn routes() -> [(&'static str, MethodRouter<Commands>); 12] {
     [
         ("/v1/products", post(create_product::route)),
         ("/v1/products/{id}", patch(change_product::route)),
@@ -46,6 +48,7 @@ pub(crate) fn routes() -> [(&'static str, MethodRouter<Commands>); 11] {
         ("/v1/stock/{sku}/receipts", post(receive_stock::route)),
         ("/v1/stock/{sku}/adjustments", post(adjust_stock::route)),
         ("/v1/users", post(register_user::route)),
+        ("/v1/users/{id}/forget", post(forget_user::route)),
         ("/v1/orders", post(place_order::route)),
         ("/v1/orders/{id}/cancellation", post(cancel_order::route)),
         ("/v1/orders/{id}/dispatch", post(dispatch_order::route)),

@@ -17,6 +17,7 @@ use infra::{
 use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::create_product::RESERVED;
 use crate::{
@@ -84,6 +85,13 @@ pub struct UserResource {
     /// The revision of the user's stream.
     #[serde(skip)]
     pub revision: Revision,
+}
+
+/// A user as it was registered.
+pub(super) struct Registered {
+    pub(super) user: UserResource,
+    /// The command that claimed the e-mail address.
+    pub(super) claim: Option<Uuid>,
 }
 
 /// Why a user is not registered.
@@ -158,7 +166,7 @@ pub async fn register_user(
 }
 
 /// The name of an address's claim: the keyed hash of the address in lower case.
-fn email_hash(commands: &Commands, email: &str) -> String {
+pub(super) fn email_hash(commands: &Commands, email: &str) -> String {
     let digest = commands.keys().keyed_hash("email", email.to_lowercase().as_bytes());
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -170,13 +178,18 @@ async fn after(
     replayed: bool,
 ) -> Result<UserAfter, NotRegistered> {
     commands.note_user(id);
-    let user = commands.user(id).await?;
+    let registered = commands.registered(id).await?;
+    let user = registered.ok_or_else(|| Failure::Unreadable(format!("user {id} is gone")))?.user;
     Ok(UserAfter { user, position, replayed })
 }
 
 impl Commands {
-    /// A registered user, by its own stream, with its personal data opened.
-    async fn user(&self, id: &str) -> Result<UserResource, Failure> {
+    /// A registered user, by its own stream, with its personal data opened. Nothing of a
+    /// registration comes behind the first page.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub(super) async fn registered(&self, id: &str) -> Result<Option<Registered>, Failure> {
         let stream = StreamName::new(User::CATEGORY, id);
         let store = &self.0.engines.store;
         let direction = infra::event_store::Direction::Forwards;
@@ -193,14 +206,15 @@ impl Commands {
                 }
                 Some(Personal::Open(_)) | None => None,
             };
-            return Ok(UserResource {
+            let user = UserResource {
                 id: id.to_owned(),
                 personal,
                 registered_at: decoded.metadata.occurred_at,
                 revision: recorded.revision,
-            });
+            };
+            return Ok(Some(Registered { user, claim: registered.claim }));
         }
-        Err(Failure::Unreadable(format!("{stream} has no registration")))
+        Ok(None)
     }
 }
 

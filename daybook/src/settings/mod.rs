@@ -2,6 +2,7 @@
 
 mod audit;
 mod engines;
+mod keys;
 mod sources;
 
 use std::{
@@ -14,9 +15,10 @@ use std::{
 use ::audit::Publish;
 use event_schemas::Currency;
 use gateway::Access;
-use infra::{bus::RelayFrom, mysql::MysqlUrl};
+use infra::{bus::RelayFrom, keys::MasterKey, mysql::MysqlUrl};
 
 pub(crate) use engines::{BusUrl, EventStoreUrl, KeysUrl, ReadModelsUrl, SearchUrl};
+pub(crate) use keys::read_master_key;
 pub(crate) use sources::{NAMES, Origin, Sources};
 
 use crate::{
@@ -82,6 +84,8 @@ pub(crate) struct Settings {
     pub(crate) read_models_replica: Option<MysqlUrl>,
     pub(crate) search: SearchUrl,
     pub(crate) keys: KeysUrl,
+    /// What the key store is wrapped by, if anything.
+    pub(crate) master_key: Option<MasterKey>,
     /// The shop's one currency.
     pub(crate) currency: Currency,
     /// How long holds may stand without an outcome.
@@ -119,6 +123,7 @@ impl Flags {
             ("read-models-replica", flags.read_models_replica.as_ref()),
             ("search", flags.search.as_ref()),
             ("keys", flags.keys.as_ref()),
+            ("master-key", flags.master_key.as_ref()),
         ])
     }
 
@@ -244,6 +249,7 @@ impl Settings {
             )?,
             search: checked(sources, &data, "search", SearchUrl::parse)?,
             keys: checked(sources, &data, "keys", KeysUrl::parse)?,
+            master_key: keys::master_key(sources, &data)?,
             currency: checked(sources, &data, "currency", parse_currency)?,
             reservation_timeout: checked(sources, &data, "reservation-timeout", parse_timeout)?,
             audit_key: checked(sources, &data, "audit-key", audit::parse_key)?,
@@ -324,7 +330,16 @@ pub(crate) fn shown(sources: &Sources) -> Result<Vec<Shown>, Failure> {
         .into_iter()
         .map(|name| {
             let (value, origin) = value(sources, &data, name)?;
-            Ok(Shown { name, value: engines::masked(&value), origin })
+            let value = match (name, &origin) {
+                // As a flag it is a file's name.
+                (keys::MASTER_KEY, origin)
+                    if !value.is_empty() && !matches!(origin, Origin::Flag(_)) =>
+                {
+                    "***".to_owned()
+                }
+                _ => engines::masked(&value),
+            };
+            Ok(Shown { name, value, origin })
         })
         .collect()
 }

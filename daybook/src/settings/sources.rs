@@ -11,7 +11,7 @@ use std::{
 use crate::failure::Failure;
 
 /// The names of all settings, as flags and in the file of settings.
-pub(crate) const NAMES: [&str; 20] = [
+pub(crate) const NAMES: [&str; 21] = [
     "listen",
     "host",
     "allow-anonymous",
@@ -26,6 +26,7 @@ pub(crate) const NAMES: [&str; 20] = [
     "read-models-replica",
     "search",
     "keys",
+    "master-key",
     "currency",
     "reservation-timeout",
     "audit-key",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use event_schemas::{ClaimAbandoned, Personal, UserEvent, UserRegistered};
+use event_schemas::{ClaimAbandoned, Personal, UserEvent, UserForgotten, UserRegistered};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
@@ -32,6 +32,13 @@ pub enum Command {
         /// The command that made the claim.
         command_id: Uuid,
     },
+    /// Forget the person.
+    Forget {
+        /// The user's id.
+        user_id: String,
+        /// Why; it is kept in the clear.
+        reason: Option<String>,
+    },
 }
 
 /// A user as the events left it. It knows no personal value.
@@ -39,7 +46,10 @@ pub enum Command {
 pub struct State {
     /// Whether the user was registered: claims can be abandoned before that.
     pub registered: bool,
-    /// The command that claimed the user's e-mail address, where there is one.
+    /// Whether the person was forgotten: no personal value is taken any more.
+    pub forgotten: bool,
+    /// The command that claimed the user's e-mail address, where there is one and the user is not
+    /// forgotten.
     pub claim: Option<Uuid>,
     /// The commands whose claims were abandoned; they are refused for ever.
     pub abandoned: BTreeSet<Uuid>,
@@ -59,6 +69,9 @@ pub enum Rejection {
     /// The claim was fulfilled: the user was registered with it.
     #[error("the user was registered with this e-mail address")]
     ClaimStands,
+    /// Nobody was ever registered here.
+    #[error("there is no user with this id")]
+    NotFound,
 }
 
 impl Decider for User {
@@ -88,6 +101,11 @@ impl Decider for User {
                 }
                 Ok(vec![ClaimAbandoned { command_id }.into()])
             }
+            Command::Forget { .. } if !state.registered => Err(Rejection::NotFound),
+            Command::Forget { .. } if state.forgotten => Ok(vec![]),
+            Command::Forget { user_id, reason } => {
+                Ok(vec![UserForgotten { user_id, reason }.into()])
+            }
         }
     }
 
@@ -99,6 +117,11 @@ impl Decider for User {
             }
             UserEvent::ClaimAbandoned(event) => {
                 state.abandoned.insert(event.command_id);
+            }
+            // The address is another's to claim.
+            UserEvent::Forgotten(_) => {
+                state.forgotten = true;
+                state.claim = None;
             }
         }
         state

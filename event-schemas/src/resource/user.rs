@@ -8,7 +8,7 @@ use crate::{Metadata, Personal, Timestamp, UserEvent};
 pub struct UserResource {
     /// The user's id.
     pub id: String,
-    /// Sealed; `None` for an imported customer.
+    /// Sealed; `None` for an imported customer and for a user who was forgotten.
     pub personal: Option<Personal>,
     /// The event that `personal` came with: it is needed to open it.
     #[serde(skip_serializing)]
@@ -34,6 +34,9 @@ impl UserResource {
                 registered_at: metadata.occurred_at,
             }),
             UserEvent::ClaimAbandoned(_) => before,
+            UserEvent::Forgotten(_) => {
+                before.map(|user| Self { personal: None, personal_event: None, ..user })
+            }
         }
     }
 }

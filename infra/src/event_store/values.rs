@@ -55,9 +55,9 @@ pub struct LogPage {
 pub enum IndexCheck {
     /// Every index leads to every event, and to nothing else.
     Sound,
-    /// An entry that should lead to the event here does not.
+    /// The entry of the event here is not in its place.
     Lost(Position),
-    /// An index leads to what is not in the log.
+    /// An index does not hold what the log does.
     Surplus,
 }
 

@@ -12,6 +12,34 @@ pub enum KeysError {
     /// Not sealed under this key and associated data.
     #[error("the value was not sealed under this key for this event, or was changed")]
     Invalid,
+    /// It is wrapped by a master key, and none was given.
+    #[error(
+        "it is wrapped by the master key with the fingerprint {needed}: give that one with --master-key"
+    )]
+    MasterKeyNeeded {
+        /// The fingerprint of the one that it is wrapped by.
+        needed: String,
+    },
+    /// It is wrapped by another master key than was given.
+    #[error(
+        "it is wrapped by the master key with the fingerprint {needed}, and {given} was given: give \
+         the one that it is wrapped by with --master-key"
+    )]
+    OtherMasterKey {
+        /// The fingerprint of the one that it is wrapped by.
+        needed: String,
+        /// The fingerprint of the one that was given.
+        given: String,
+    },
+    /// A master key was given, and it is not wrapped by any.
+    #[error(
+        "it is not wrapped by a master key yet: leave --master-key out, or give it one with \
+         `daybook keys rotate --new-master-key FILE`"
+    )]
+    NotWrapped,
+    /// The master key was changed while this process was running.
+    #[error("its master key was rotated: start this process again, with the new one")]
+    Rotated,
     /// A newer Daybook wrote it.
     #[error(
         "the key store has format {found}, this version of Daybook knows up to {known}: use the newer version"

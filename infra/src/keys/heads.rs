@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sqlx::mysql::MySqlRow;
 
-use super::{KeyStore, KeysError, seal::Key};
+use super::{KeyStore, KeysError, master::SIGNING_SEED, seal::Key};
 use crate::mysql::{answered, number};
 
 /// MySQL's number of the error that a key is there already.
@@ -34,27 +34,36 @@ impl KeyStore {
         match self {
             Self::Sqlite(keys) => {
                 let read = |connection: &Connection| {
-                    connection.query_row(READ, [], |row| row.get(0)).optional()
+                    connection.query_row(READ, [], |row| row.get::<_, Vec<u8>>(0)).optional()
                 };
-                if let Some(known) = keys.read(read)? {
-                    return Ok(known);
-                }
-                const MAKE: &str =
-                    "INSERT INTO signing (only_one, seed) VALUES (1, ?1) ON CONFLICT DO NOTHING";
-                keys.write(move |connection| {
-                    connection.execute(MAKE, [seed])?;
-                    connection.query_row(READ, [], |row| row.get(0))
-                })
-                .await
+                let kept = match keys.read(read)? {
+                    Some(known) => Some(known),
+                    None => {
+                        const MAKE: &str = "INSERT INTO signing (only_one, seed)
+                             SELECT 1, ?1 WHERE (SELECT hash_secret FROM secret) = ?2
+                             ON CONFLICT DO NOTHING";
+                        let kept = keys.wrapping().wrap(SIGNING_SEED, &seed)?;
+                        let secret = keys.kept_secret().to_vec();
+                        keys.write(move |connection| {
+                            connection.execute(MAKE, (kept, secret))?;
+                            read(connection)
+                        })
+                        .await?
+                    }
+                };
+                keys.wrapping().unwrap(SIGNING_SEED, &kept.ok_or(KeysError::Rotated)?)
             }
             Self::Mysql(keys) => {
-                const MAKE: &str = "INSERT INTO signing (only_one, seed) VALUES (1, ?) \
-                     ON DUPLICATE KEY UPDATE only_one = only_one";
-                let making = sqlx::query(MAKE).bind(&seed[..]).execute(keys.pool());
-                answered(making).await.map_err(|error| keys.failed(&error))?;
-                let reading = sqlx::query_scalar(READ).fetch_one(keys.pool());
-                let seed: Vec<u8> = answered(reading).await.map_err(|error| keys.failed(&error))?;
-                keys.as_key(&seed)
+                const MAKE: &str = "INSERT INTO signing (only_one, seed) \
+                     SELECT 1, ? FROM secret WHERE hash_secret = ? \
+                     ON DUPLICATE KEY UPDATE signing.only_one = signing.only_one";
+                let kept = keys.wrapping().wrap(SIGNING_SEED, &seed)?;
+                let making = sqlx::query(MAKE).bind(&kept[..]).bind(keys.kept_secret());
+                answered(making.execute(keys.pool())).await.map_err(|error| keys.failed(&error))?;
+                let reading = sqlx::query_scalar(READ).fetch_optional(keys.pool());
+                let kept: Option<Vec<u8>> =
+                    answered(reading).await.map_err(|error| keys.failed(&error))?;
+                keys.wrapping().unwrap(SIGNING_SEED, &kept.ok_or(KeysError::Rotated)?)
             }
         }
     }

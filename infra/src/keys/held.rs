@@ -9,8 +9,9 @@ use super::{
     seal::{Key, open_sealed, seal_with},
 };
 
-/// How long a key is held in memory: so long can another process still use a destroyed one.
-const HELD: Duration = Duration::from_secs(5);
+/// How long a key is held in memory: with the second that it may take until it is let go and the
+/// time that a read takes, another process can use a destroyed one for less than five seconds.
+const HELD: Duration = Duration::from_secs(4);
 /// The most keys held in memory.
 const MAX_HELD: usize = 10_000;
 
@@ -56,6 +57,11 @@ impl Held {
     pub(super) fn find(&self, person: &str) -> Option<PersonKey> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         held.get(person).filter(|(_, since)| since.elapsed() < HELD).map(|(key, _)| *key)
+    }
+
+    pub(super) fn let_go(&self) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|_, (_, since)| since.elapsed() < HELD);
     }
 
     pub(super) fn hold(&self, person: &str, key: PersonKey) {

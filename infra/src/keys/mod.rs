@@ -3,8 +3,10 @@
 mod error;
 mod heads;
 mod held;
+mod master;
 mod mysql;
 mod open;
+mod rotate;
 mod seal;
 mod secret;
 mod sqlite;
@@ -15,10 +17,12 @@ use event_schemas::StreamName;
 use uuid::Uuid;
 
 use crate::mysql::MysqlUrl;
+use master::Wrapping;
 use secret::HashSecret;
 
 pub use error::KeysError;
 pub use heads::HeadRow;
+pub use master::{InvalidMasterKey, MasterKey};
 pub use mysql::MysqlKeyStore;
 pub use sqlite::SqliteKeyStore;
 
@@ -46,7 +50,19 @@ impl KeyStore {
     /// # Errors
     /// [`KeysError`]
     pub async fn open_sqlite(path: impl AsRef<Path>) -> Result<Self, KeysError> {
-        SqliteKeyStore::open(path.as_ref().to_owned()).await.map(Self::Sqlite)
+        Self::open_sqlite_with(path, None).await
+    }
+
+    /// The same, wrapped by a master key. A fresh one is wrapped from its beginning.
+    ///
+    /// # Errors
+    /// [`KeysError`], with [`KeysError::MasterKeyNeeded`], [`KeysError::OtherMasterKey`] and
+    /// [`KeysError::NotWrapped`] where the master key is not the one that it is wrapped by.
+    pub async fn open_sqlite_with(
+        path: impl AsRef<Path>,
+        master: Option<MasterKey>,
+    ) -> Result<Self, KeysError> {
+        SqliteKeyStore::open(path.as_ref().to_owned(), Wrapping(master)).await.map(Self::Sqlite)
     }
 
     /// Opens the database, or makes its tables with a fresh hash secret where it is empty. Several
@@ -55,7 +71,18 @@ impl KeyStore {
     /// # Errors
     /// [`KeysError`]
     pub async fn open_mysql(url: &MysqlUrl) -> Result<Self, KeysError> {
-        MysqlKeyStore::open(url).await.map(Self::Mysql)
+        Self::open_mysql_with(url, None).await
+    }
+
+    /// The same, wrapped by a master key.
+    ///
+    /// # Errors
+    /// As [`KeyStore::open_sqlite_with`].
+    pub async fn open_mysql_with(
+        url: &MysqlUrl,
+        master: Option<MasterKey>,
+    ) -> Result<Self, KeysError> {
+        MysqlKeyStore::open(url, Wrapping(master)).await.map(Self::Mysql)
     }
 
     /// Whether keys can be read and made now. Of a file each use finds out for itself.
@@ -127,9 +154,27 @@ impl KeyStore {
     /// # Errors
     /// [`KeysError`]
     pub async fn destroy(&self, person: &str) -> Result<(), KeysError> {
+        self.destroy_all(vec![person.to_owned()]).await
+    }
+
+    /// The same for several persons, all or none of them; at most a page of the log's.
+    ///
+    /// # Errors
+    /// [`KeysError`]
+    pub async fn destroy_all(&self, persons: Vec<String>) -> Result<(), KeysError> {
         match self {
-            Self::Sqlite(keys) => keys.destroy(person).await,
-            Self::Mysql(keys) => keys.destroy(person).await,
+            _ if persons.is_empty() => Ok(()),
+            Self::Sqlite(keys) => keys.destroy_all(persons).await,
+            Self::Mysql(keys) => keys.destroy_all(persons).await,
+        }
+    }
+
+    /// Lets go of the keys in memory whose time is over. To be called every second, so that none
+    /// stays in a process in which nothing happens.
+    pub fn let_go(&self) {
+        match self {
+            Self::Sqlite(keys) => keys.held().let_go(),
+            Self::Mysql(keys) => keys.held().let_go(),
         }
     }
 }

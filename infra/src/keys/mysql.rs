@@ -5,6 +5,7 @@ use sqlx::MySqlPool;
 use super::{
     KeysError,
     held::{Held, PersonKey},
+    master::{HASH_SECRET, Wrapping, row_of},
     seal::Key,
     secret::HashSecret,
 };
@@ -13,7 +14,7 @@ use crate::mysql::{self, Migrated, MysqlUrl, Step, answered};
 /// How long a connection is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Other numbers than those of the read models, so that neither is taken for the other.
-const STEPS: [Step; 4] = [
+const STEPS: [Step; 7] = [
     Step {
         version: 1001,
         description: "the hash secret",
@@ -44,16 +45,31 @@ const STEPS: [Step; 4] = [
               head TEXT NOT NULL, KEY heads_size (signer, size)) \
               ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}",
     },
+    // What is wrapped by a master key is longer.
+    Step {
+        version: 1005,
+        description: "room for a wrapped secret",
+        sql: "ALTER TABLE secret MODIFY hash_secret VARBINARY(128) NOT NULL",
+    },
+    Step {
+        version: 1006,
+        description: "room for wrapped keys",
+        sql: "ALTER TABLE persons MODIFY person_key VARBINARY(128)",
+    },
+    Step {
+        version: 1007,
+        description: "room for a wrapped signing key",
+        sql: "ALTER TABLE signing MODIFY seed VARBINARY(128) NOT NULL",
+    },
 ];
 /// The first one to begin leaves its secret, and everybody reads it.
 const MAKE_SECRET: &str = "INSERT INTO secret (only_one, hash_secret) VALUES (1, ?) \
      ON DUPLICATE KEY UPDATE only_one = only_one";
 const READ_SECRET: &str = "SELECT hash_secret FROM secret WHERE only_one = 1";
-const MAKE_KEY: &str = "INSERT INTO persons (person, person_key) VALUES (?, ?) \
-     ON DUPLICATE KEY UPDATE person = person";
+const MAKE_KEY: &str = "INSERT INTO persons (person, person_key) \
+     SELECT ?, ? FROM secret WHERE hash_secret = ? \
+     ON DUPLICATE KEY UPDATE persons.person = persons.person";
 const READ_KEY: &str = "SELECT person_key FROM persons WHERE person = ?";
-const DESTROY_KEY: &str = "INSERT INTO persons (person, person_key) VALUES (?, NULL) \
-     ON DUPLICATE KEY UPDATE person_key = NULL";
 
 /// The key store in a database of a MySQL or MariaDB server. Cheap to clone.
 #[derive(Clone)]
@@ -63,6 +79,10 @@ struct Shared {
     url: MysqlUrl,
     pool: MySqlPool,
     secret: HashSecret,
+    wrapping: Wrapping,
+    /// The secret as it was kept when this process opened the database: it changes with the master
+    /// key.
+    kept_secret: Vec<u8>,
     held: Held,
 }
 
@@ -73,7 +93,7 @@ impl std::fmt::Debug for MysqlKeyStore {
 }
 
 impl MysqlKeyStore {
-    pub(super) async fn open(url: &MysqlUrl) -> Result<Self, KeysError> {
+    pub(super) async fn open(url: &MysqlUrl, wrapping: Wrapping) -> Result<Self, KeysError> {
         let fail = |error: sqlx::Error| failed(url, &error);
         let mut connection = mysql::connect(url).await.map_err(fail)?;
         match mysql::migrate(&mut connection, &STEPS).await.map_err(fail)? {
@@ -92,13 +112,15 @@ impl MysqlKeyStore {
         }
         let mut secret: Key = [0; 32];
         getrandom::fill(&mut secret)?;
-        let making = sqlx::query(MAKE_SECRET).bind(&secret[..]).execute(&mut connection);
+        let kept = wrapping.wrap(HASH_SECRET, &secret)?;
+        let making = sqlx::query(MAKE_SECRET).bind(&kept[..]).execute(&mut connection);
         answered(making).await.map_err(fail)?;
         let reading = sqlx::query_scalar(READ_SECRET).fetch_one(&mut connection);
-        let secret: Vec<u8> = answered(reading).await.map_err(fail)?;
-        let secret = HashSecret::new(as_key(url, &secret)?);
+        let kept_secret: Vec<u8> = answered(reading).await.map_err(fail)?;
+        let secret = HashSecret::new(wrapping.unwrap(HASH_SECRET, &kept_secret)?);
         let (url, pool) = (url.clone(), mysql::pool(url, PATIENCE));
-        Ok(Self(Arc::new(Shared { url, pool, secret, held: Held::default() })))
+        let held = Held::default();
+        Ok(Self(Arc::new(Shared { url, pool, secret, wrapping, kept_secret, held })))
     }
 
     pub(super) fn secret(&self) -> &HashSecret {
@@ -127,11 +149,26 @@ impl MysqlKeyStore {
         self.find(person).await?.map_or(Ok(None), |key| key.unseal(associated, sealed))
     }
 
-    pub(super) async fn destroy(&self, person: &str) -> Result<(), KeysError> {
-        let destroying = sqlx::query(DESTROY_KEY).bind(person).execute(&self.0.pool);
-        answered(destroying).await.map_err(|error| failed(&self.0.url, &error))?;
-        self.0.held.hold(person, PersonKey::Destroyed);
+    pub(super) async fn destroy_all(&self, persons: Vec<String>) -> Result<(), KeysError> {
+        let rows = vec!["(?, NULL)"; persons.len()].join(", ");
+        let destroy = format!(
+            "INSERT INTO persons (person, person_key) VALUES {rows} \
+             ON DUPLICATE KEY UPDATE person_key = NULL"
+        );
+        let mut destroying = sqlx::query(sqlx::AssertSqlSafe(destroy));
+        for person in &persons {
+            destroying = destroying.bind(person);
+        }
+        let destroyed = answered(destroying.execute(&self.0.pool)).await;
+        destroyed.map_err(|error| failed(&self.0.url, &error))?;
+        for person in &persons {
+            self.0.held.hold(person, PersonKey::Destroyed);
+        }
         Ok(())
+    }
+
+    pub(super) fn held(&self) -> &Held {
+        &self.0.held
     }
 
     pub(super) async fn ping(&self) -> Result<(), KeysError> {
@@ -146,8 +183,12 @@ impl MysqlKeyStore {
         failed(&self.0.url, error)
     }
 
-    pub(super) fn as_key(&self, bytes: &[u8]) -> Result<Key, KeysError> {
-        as_key(&self.0.url, bytes)
+    pub(super) fn wrapping(&self) -> &Wrapping {
+        &self.0.wrapping
+    }
+
+    pub(super) fn kept_secret(&self) -> &[u8] {
+        &self.0.kept_secret
     }
 
     async fn find(&self, person: &str) -> Result<Option<PersonKey>, KeysError> {
@@ -161,7 +202,8 @@ impl MysqlKeyStore {
         let reading = sqlx::query_scalar(READ_KEY).bind(person).fetch_optional(&self.0.pool);
         let found = answered(reading).await.map_err(|error| failed(&self.0.url, &error))?;
         let Some(stored): Option<Option<Vec<u8>>> = found else { return Ok(None) };
-        let key = stored.map(|key| as_key(&self.0.url, &key)).transpose()?.into();
+        let unwrap = |kept: Vec<u8>| self.0.wrapping.unwrap(&row_of(person), &kept);
+        let key = stored.map(unwrap).transpose()?.into();
         self.0.held.hold(person, key);
         Ok(Some(key))
     }
@@ -170,14 +212,13 @@ impl MysqlKeyStore {
     async fn make(&self, person: &str) -> Result<PersonKey, KeysError> {
         let mut key: Key = [0; 32];
         getrandom::fill(&mut key)?;
-        let making = sqlx::query(MAKE_KEY).bind(person).bind(&key[..]).execute(&self.0.pool);
-        answered(making).await.map_err(|error| failed(&self.0.url, &error))?;
-        self.read(person).await?.ok_or(KeysError::Destroyed)
+        let kept = self.0.wrapping.wrap(&row_of(person), &key)?;
+        let making = sqlx::query(MAKE_KEY).bind(person).bind(&kept[..]).bind(self.kept_secret());
+        answered(making.execute(&self.0.pool))
+            .await
+            .map_err(|error| failed(&self.0.url, &error))?;
+        self.read(person).await?.ok_or(KeysError::Rotated)
     }
-}
-
-fn as_key(url: &MysqlUrl, bytes: &[u8]) -> Result<Key, KeysError> {
-    bytes.try_into().map_err(|_| KeysError::NotAKeyDatabase(url.to_string()))
 }
 
 fn failed(url: &MysqlUrl, error: &sqlx::Error) -> KeysError {

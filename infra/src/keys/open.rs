@@ -10,13 +10,18 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::KeysError;
+use super::{
+    KeysError,
+    master::{HASH_SECRET, Wrapping},
+};
 use crate::sqlite::{self, Found};
 
 /// "DBky": tells a Daybook key store from any other SQLite file.
 const APPLICATION_ID: i64 = 0x4442_6b79;
 /// The format written, in SQLite's `user_version`. Up to 1 there were no [`HEADS`].
 const FORMAT: i64 = 2;
+/// The format of a file that is wrapped by a master key.
+pub(super) const WRAPPED: i64 = 3;
 /// How long a statement waits for another process.
 const BUSY: Duration = Duration::from_secs(5);
 /// A person whose `key` is NULL was forgotten: the row stays, so that no new key is ever made.
@@ -41,7 +46,8 @@ const HEADS: &str = "
         BEGIN SELECT RAISE(ABORT, 'signed heads are only ever added'); END;";
 
 /// Opens the file or makes it. One process at a time does this.
-pub(super) fn open(path: &Path) -> Result<(Connection, [u8; 32]), KeysError> {
+/// The hash secret is given as it is kept.
+pub(super) fn open(path: &Path, wrapping: &Wrapping) -> Result<(Connection, Vec<u8>), KeysError> {
     let io_error = |error| KeysError::Io { path: path.to_owned(), error };
     let _lock = take_lock(path).map_err(io_error)?;
     create(path).map_err(io_error)?;
@@ -56,8 +62,10 @@ pub(super) fn open(path: &Path) -> Result<(Connection, [u8; 32]), KeysError> {
         transaction.execute_batch(TABLES)?;
         transaction.execute_batch(HEADS)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
-        transaction.execute("INSERT INTO secret (hash_secret) VALUES (?1)", [secret])?;
+        let format = if wrapping.0.is_some() { WRAPPED } else { FORMAT };
+        transaction.pragma_update(None, "user_version", format)?;
+        let kept = wrapping.wrap(HASH_SECRET, &secret)?;
+        transaction.execute("INSERT INTO secret (hash_secret) VALUES (?1)", [kept])?;
         transaction.commit().map_err(synced)?;
     } else if format(&connection)? < FORMAT {
         let transaction = connection.transaction()?;
@@ -83,10 +91,10 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Opens a file that is ours, and says whether it is still empty. Leaves any other file alone.
 fn look(path: &Path) -> Result<(Connection, bool), KeysError> {
-    match sqlite::look(APPLICATION_ID, FORMAT, || connect(path))? {
+    match sqlite::look(APPLICATION_ID, WRAPPED, || connect(path))? {
         Found::Ours(connection) => Ok((connection, false)),
         Found::Empty(connection) => Ok((connection, true)),
-        Found::Newer(found) => Err(KeysError::NewerVersion { found, known: FORMAT }),
+        Found::Newer(found) => Err(KeysError::NewerVersion { found, known: WRAPPED }),
         Found::Foreign => Err(KeysError::NotAKeyStore(path.to_owned())),
     }
 }

@@ -16,13 +16,7 @@ const NONCE_BYTES: usize = 12;
 
 /// Base64 of nonce and ciphertext.
 pub(super) fn seal_with(key: &Key, associated: &[u8], plain: &[u8]) -> Result<String, KeysError> {
-    let mut nonce = [0; NONCE_BYTES];
-    getrandom::fill(&mut nonce)?;
-    let payload = Payload { msg: plain, aad: associated };
-    let sealed = Aes256Gcm::new(&(*key).into())
-        .encrypt(&nonce.into(), payload)
-        .map_err(|_| KeysError::Invalid)?;
-    Ok(STANDARD.encode([nonce.as_slice(), &sealed].concat()))
+    Ok(STANDARD.encode(encrypt(key, associated, plain)?))
 }
 
 /// The plain bytes.
@@ -32,6 +26,21 @@ pub(super) fn open_sealed(
     sealed: &str,
 ) -> Result<Vec<u8>, KeysError> {
     let bytes = STANDARD.decode(sealed).map_err(|_| KeysError::Invalid)?;
+    decrypt(key, associated, &bytes)
+}
+
+/// Nonce and ciphertext.
+pub(super) fn encrypt(key: &Key, associated: &[u8], plain: &[u8]) -> Result<Vec<u8>, KeysError> {
+    let mut nonce = [0; NONCE_BYTES];
+    getrandom::fill(&mut nonce)?;
+    let payload = Payload { msg: plain, aad: associated };
+    let sealed = Aes256Gcm::new(&(*key).into())
+        .encrypt(&nonce.into(), payload)
+        .map_err(|_| KeysError::Invalid)?;
+    Ok([nonce.as_slice(), &sealed].concat())
+}
+
+pub(super) fn decrypt(key: &Key, associated: &[u8], bytes: &[u8]) -> Result<Vec<u8>, KeysError> {
     let (nonce, sealed) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or(KeysError::Invalid)?;
     let nonce: Nonce<Aes256Gcm> = (*nonce).into();
     Aes256Gcm::new(&(*key).into())

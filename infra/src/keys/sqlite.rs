@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use super::{
     KeysError,
     held::{Held, PersonKey},
+    master::{HASH_SECRET, Wrapping, row_of},
     open::{connect, open, synced},
-    seal::Key,
     secret::HashSecret,
 };
 
@@ -19,6 +19,9 @@ pub struct SqliteKeyStore(Arc<Shared>);
 
 struct Shared {
     secret: HashSecret,
+    wrapping: Wrapping,
+    /// The secret as it was kept when this process opened the file: it changes with the master key.
+    kept_secret: Vec<u8>,
     /// Apart, so that who reads does not wait for a sync.
     reader: Mutex<Connection>,
     writer: Mutex<Connection>,
@@ -32,12 +35,14 @@ impl std::fmt::Debug for SqliteKeyStore {
 }
 
 impl SqliteKeyStore {
-    pub(super) async fn open(path: PathBuf) -> Result<Self, KeysError> {
+    pub(super) async fn open(path: PathBuf, wrapping: Wrapping) -> Result<Self, KeysError> {
         blocking(move || {
-            let (writer, hash_secret) = open(&path)?;
+            let (writer, kept_secret) = open(&path, &wrapping)?;
             let reader = connect(&path)?;
             Ok(Self(Arc::new(Shared {
-                secret: HashSecret::new(hash_secret),
+                secret: HashSecret::new(wrapping.unwrap(HASH_SECRET, &kept_secret)?),
+                wrapping,
+                kept_secret,
                 reader: Mutex::new(reader),
                 writer: Mutex::new(writer),
                 held: Held::default(),
@@ -72,26 +77,59 @@ impl SqliteKeyStore {
         self.find(person)?.map_or(Ok(None), |key| key.unseal(associated, sealed))
     }
 
-    pub(super) async fn destroy(&self, person: &str) -> Result<(), KeysError> {
-        let (store, person) = (self.clone(), person.to_owned());
+    pub(super) async fn destroy_all(&self, persons: Vec<String>) -> Result<(), KeysError> {
+        const DESTROY: &str = "INSERT INTO persons (person, key) VALUES (?1, NULL)
+             ON CONFLICT DO UPDATE SET key = NULL WHERE key IS NOT NULL";
+        let store = self.clone();
         blocking(move || {
-            let writer = lock(&store.0.writer);
-            let destroyed = writer
-                .prepare_cached(
-                    "INSERT INTO persons (person, key) VALUES (?1, NULL)
-                 ON CONFLICT DO UPDATE SET key = NULL WHERE key IS NOT NULL",
-                )?
-                .execute([&person])
-                .map_err(synced)?;
-            store.0.held.hold(&person, PersonKey::Destroyed);
+            let mut writer = lock(&store.0.writer);
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut destroyed = 0;
+            for person in &persons {
+                destroyed += transaction.prepare_cached(DESTROY)?.execute([person])?;
+            }
+            transaction.commit().map_err(synced)?;
+            for person in &persons {
+                store.0.held.hold(person, PersonKey::Destroyed);
+            }
             if destroyed > 0 {
-                // The key still stands in the WAL and, until that is moved, in the file. With
+                // The keys still stand in the WAL and, until that is moved, in the file. With
                 // another process reading just now, the next checkpoint does it.
                 writer
                     .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
                     .map_err(synced)?;
             }
             Ok(())
+        })
+        .await
+    }
+
+    pub(super) fn held(&self) -> &Held {
+        &self.0.held
+    }
+
+    pub(super) fn wrapping(&self) -> &Wrapping {
+        &self.0.wrapping
+    }
+
+    pub(super) fn kept_secret(&self) -> &[u8] {
+        &self.0.kept_secret
+    }
+
+    /// Several statements that write, all or none of them, durable when this returns.
+    pub(super) async fn transaction<T: Send + 'static>(
+        &self,
+        write: impl FnOnce(&Connection) -> Result<T, KeysError> + Send + 'static,
+    ) -> Result<T, KeysError> {
+        let store = self.clone();
+        blocking(move || {
+            let mut writer = lock(&store.0.writer);
+            let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let written = write(&transaction)?;
+            transaction.commit().map_err(synced)?;
+            // What stood there before is to be nowhere.
+            writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(synced)?;
+            Ok(written)
         })
         .await
     }
@@ -117,7 +155,7 @@ impl SqliteKeyStore {
         if let Some(key) = self.0.held.find(person) {
             return Ok(Some(key));
         }
-        let found = read(&lock(&self.0.reader), person)?;
+        let found = read(&lock(&self.0.reader), &self.0.wrapping, person)?;
         if let Some(key) = found {
             self.0.held.hold(person, key);
         }
@@ -128,16 +166,15 @@ impl SqliteKeyStore {
     async fn make(&self, person: String) -> Result<PersonKey, KeysError> {
         let store = self.clone();
         blocking(move || {
+            const MAKE: &str = "INSERT INTO persons (person, key)
+                 SELECT ?1, ?2 WHERE (SELECT hash_secret FROM secret) = ?3 ON CONFLICT DO NOTHING";
             let mut key = [0; 32];
             getrandom::fill(&mut key)?;
+            let kept = store.0.wrapping.wrap(&row_of(&person), &key)?;
             let mut writer = lock(&store.0.writer);
             let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            transaction
-                .prepare_cached(
-                    "INSERT INTO persons (person, key) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
-                )?
-                .execute((&person, key))?;
-            let key = read(&transaction, &person)?.ok_or(KeysError::Destroyed)?;
+            transaction.prepare_cached(MAKE)?.execute((&person, kept, &store.0.kept_secret))?;
+            let key = read(&transaction, &store.0.wrapping, &person)?.ok_or(KeysError::Rotated)?;
             transaction.commit().map_err(synced)?;
             store.0.held.hold(&person, key);
             Ok(key)
@@ -146,12 +183,17 @@ impl SqliteKeyStore {
     }
 }
 
-fn read(connection: &Connection, person: &str) -> rusqlite::Result<Option<PersonKey>> {
-    let key: Option<Option<Key>> = connection
+fn read(
+    connection: &Connection,
+    wrapping: &Wrapping,
+    person: &str,
+) -> Result<Option<PersonKey>, KeysError> {
+    let kept: Option<Option<Vec<u8>>> = connection
         .prepare_cached("SELECT key FROM persons WHERE person = ?1")?
         .query_row([person], |row| row.get(0))
         .optional()?;
-    Ok(key.map(PersonKey::from))
+    let unwrap = |kept: Vec<u8>| wrapping.unwrap(&row_of(person), &kept);
+    kept.map(|kept| kept.map(unwrap).transpose().map(PersonKey::from)).transpose()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -12,7 +12,7 @@
 use std::{env, str::FromStr as _};
 
 use infra::{
-    keys::{KeyStore, KeysError},
+    keys::{KeyStore, KeysError, MasterKey},
     mysql::MysqlUrl,
     read_models::ReadModels,
 };
@@ -57,9 +57,16 @@ impl Place {
     }
 
     pub async fn keys(&self) -> Result<KeyStore, KeysError> {
+        self.keys_with(None).await
+    }
+
+    /// The key store, wrapped by a master key.
+    pub async fn keys_with(&self, master: Option<MasterKey>) -> Result<KeyStore, KeysError> {
         match self {
-            Self::Directory(dir) => KeyStore::open_sqlite(dir.path().join("keys.sqlite")).await,
-            Self::Database(database) => KeyStore::open_mysql(&database.url()).await,
+            Self::Directory(dir) => {
+                KeyStore::open_sqlite_with(dir.path().join("keys.sqlite"), master).await
+            }
+            Self::Database(database) => KeyStore::open_mysql_with(&database.url(), master).await,
         }
     }
 }

@@ -94,7 +94,7 @@ pub(super) fn touch(event: &Event) -> Option<Touch<'_>> {
         Event::Product(ProductEvent::ClaimAbandoned(_)) => None,
         Event::Product(event) => Some(Touch::Product(event)),
         Event::Stock(event) => flip(event).map(Touch::Availability),
-        Event::User(_) | Event::Email(_) | Event::Order(_) => None,
+        Event::User(_) | Event::Email(_) | Event::Order(_) | Event::Access(_) => None,
     }
 }
 

@@ -176,6 +176,12 @@ impl Users {
                 user.revision = Some(entry.revision());
                 Ok(())
             }
+            // Orders and sums stay.
+            UserEvent::Forgotten(_) => {
+                user.revision = Some(entry.revision());
+                (user.personal, user.personal_event) = (None, None);
+                Ok(())
+            }
         }
     }
 

@@ -20,6 +20,7 @@ pub use orders::{Cancellation, Dispatch, Order, OrderLine, ShortLine};
 pub use past::{MadeBy, OrderAsOf, ProductAsOf, StockAsOf, TrailItem, UserAsOf};
 pub use users::{
     OrderBrief, PersonalValues, SalesAsOf, SalesReport, SalesRow, SalesTotal, Summary, User,
+    UserExport,
 };
 
 /// An amount of money.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Money;
+use super::{LoggedEvent, Money, Order};
 
 /// A user.
 #[derive(Serialize, ToSchema)]
@@ -25,6 +25,19 @@ pub struct PersonalValues {
     name: Option<String>,
     #[schema(example = "ada@example.com")]
     email: Option<String>,
+}
+
+/// All that is known of a person.
+#[derive(Serialize, ToSchema)]
+pub struct UserExport {
+    user: User,
+    /// Every order of theirs, the newest first; also what was refused.
+    orders: Vec<Order>,
+    /// Every event of theirs, the oldest first, with what is personal opened; null if the person was
+    /// forgotten.
+    events: Vec<LoggedEvent>,
+    /// Who opened what is personal, whenever, this time included.
+    openings: Vec<LoggedEvent>,
 }
 
 /// What a user bought; cancelled orders count nowhere.

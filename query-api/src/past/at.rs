@@ -14,7 +14,7 @@ use crate::{
     ask::Ask,
     events::asked::CLOCKS,
     posted::{Posted, personal, reached, unreadable_log},
-    users::Sealed,
+    users::{Sealed, opener::Opener},
 };
 
 /// What made it so.
@@ -48,7 +48,7 @@ pub(crate) async fn order(
     Path(id): Path<String>,
     ask: Ask,
 ) -> Result<Response, Problem> {
-    at(state, Kind::Order, id, ask).await
+    at(state, Kind::Order, id, None, ask).await
 }
 
 /// Stock as it was
@@ -71,7 +71,7 @@ pub(crate) async fn stock(
     Path(sku): Path<String>,
     ask: Ask,
 ) -> Result<Response, Problem> {
-    at(state, Kind::Stock, sku, ask).await
+    at(state, Kind::Stock, sku, None, ask).await
 }
 
 /// A product as it was
@@ -94,7 +94,7 @@ pub(crate) async fn product(
     Path(id): Path<String>,
     ask: Ask,
 ) -> Result<Response, Problem> {
-    at(state, Kind::Product, id, ask).await
+    at(state, Kind::Product, id, None, ask).await
 }
 
 /// A user as it was
@@ -116,12 +116,20 @@ pub(crate) async fn product(
 pub(crate) async fn user(
     State(state): State<QueryState>,
     Path(id): Path<String>,
+    opener: Opener,
     ask: Ask,
 ) -> Result<Response, Problem> {
-    at(state, Kind::User, id, ask).await
+    at(state, Kind::User, id, Some(opener), ask).await.map(personal)
 }
 
-async fn at(state: QueryState, kind: Kind, id: String, mut ask: Ask) -> Result<Response, Problem> {
+/// `opener` is there where what is personal may be opened.
+async fn at(
+    state: QueryState,
+    kind: Kind,
+    id: String,
+    opener: Option<Opener>,
+    mut ask: Ask,
+) -> Result<Response, Problem> {
     let moment = moment(&mut ask);
     let asked = ask.finish()?;
     let Some(moment) = moment else { return Err(Problem::internal("a fault was not noted")) };
@@ -129,9 +137,8 @@ async fn at(state: QueryState, kind: Kind, id: String, mut ask: Ask) -> Result<R
     let now = Timestamp::from(jiff::Timestamp::now());
     let found = state.past.as_of(kind, &id, moment, now).await;
     let as_of = found.map_err(|error| problem(&error, moment))?;
-    let document = document(&state, &as_of).await?;
-    let answer = Posted::at(&state, head, &asked).json(document);
-    Ok(if kind == Kind::User { personal(answer) } else { answer })
+    let document = document(&state, &as_of, opener.as_ref()).await?;
+    Ok(Posted::at(&state, head, &asked).json(document))
 }
 
 /// Exactly one moment; faults are noted.
@@ -153,7 +160,11 @@ fn moment(ask: &mut Ask) -> Option<At> {
 }
 
 /// The document as it was, with what made it so.
-async fn document(state: &QueryState, as_of: &AsOf) -> Result<Vec<u8>, Problem> {
+async fn document(
+    state: &QueryState,
+    as_of: &AsOf,
+    opener: Option<&Opener>,
+) -> Result<Vec<u8>, Problem> {
     let made = Made {
         revision: as_of.last.revision,
         position: as_of.position,
@@ -162,9 +173,9 @@ async fn document(state: &QueryState, as_of: &AsOf) -> Result<Vec<u8>, Problem> 
         recorded_at: as_of.last.recorded_at(),
         clocks_ran_back: as_of.clocks_ran_back,
     };
-    let mut document = match &as_of.state {
-        history::State::User(user) => opened(state, user).await?,
-        other => serde_json::to_value(other).map_err(Problem::internal)?,
+    let mut document = match (&as_of.state, opener) {
+        (history::State::User(user), Some(opener)) => opened(state, user, opener).await?,
+        (other, _) => serde_json::to_value(other).map_err(Problem::internal)?,
     };
     if let Value::Object(members) = &mut document {
         let made = serde_json::to_value(made).map_err(Problem::internal)?;
@@ -174,8 +185,12 @@ async fn document(state: &QueryState, as_of: &AsOf) -> Result<Vec<u8>, Problem> 
 }
 
 /// A user as the outside sees it.
-async fn opened(state: &QueryState, user: &UserResource) -> Result<Value, Problem> {
-    let document = Sealed::of(user).open(&state.keys).await?;
+async fn opened(
+    state: &QueryState,
+    user: &UserResource,
+    opener: &Opener,
+) -> Result<Value, Problem> {
+    let document = Sealed::of(user).open(state, opener).await?;
     serde_json::from_str(&document).map_err(Problem::internal)
 }
 

@@ -1,7 +1,10 @@
-//! Queries about users. What is personal is opened here, on reading, and stored nowhere.
+//! Queries about users. What is personal is opened here, on reading, and stored nowhere; that it
+//! was opened is recorded.
 
+pub(crate) mod export;
 pub(crate) mod list;
 pub(crate) mod one;
+pub(crate) mod opener;
 pub(crate) mod summary;
 
 use event_schemas::{Personal, StreamName, Timestamp, UserEvent, resource::UserResource};
@@ -13,6 +16,9 @@ use infra::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
+
+use crate::QueryState;
+use opener::Opener;
 
 /// The columns of a [`Sealed`] user.
 const COLUMNS: &str = "id, registered_at, personal, personal_event";
@@ -57,34 +63,52 @@ impl Sealed {
         }
     }
 
-    /// The document as it goes out. `personal` is null for who has none and for who was forgotten.
+    /// The document as it goes out, once it is recorded that it was opened. `personal` is null for
+    /// who has none and for who was forgotten: then nothing is opened.
     ///
     /// # Errors
-    /// 503 if the key store cannot be read.
-    pub(crate) async fn open(&self, keys: &KeyStore) -> Result<String, Problem> {
-        let personal = match (&self.personal, &self.personal_event) {
-            (Some(sealed), Some(event)) => self.unseal(keys, sealed, event).await?,
-            _ => None,
+    /// 503 if the key store cannot be read, or the event store not be written.
+    pub(crate) async fn open(
+        &self,
+        state: &QueryState,
+        opener: &Opener,
+    ) -> Result<String, Problem> {
+        let opened = self.opened(&state.keys).await?;
+        if opened.is_some() {
+            opener.record(&state.store, &self.id).await?;
+        }
+        self.document(opened)
+    }
+
+    /// What is personal, in the clear. Whoever asks sees to it that it is recorded.
+    async fn opened(&self, keys: &KeyStore) -> Result<Option<Box<RawValue>>, Problem> {
+        let (Some(sealed), Some(event)) = (&self.personal, &self.personal_event) else {
+            return Ok(None);
         };
+        let event = Uuid::try_parse(event).map_err(Problem::internal)?;
+        unseal(keys, &self.id, sealed, event).await
+    }
+
+    fn document(&self, personal: Option<Box<RawValue>>) -> Result<String, Problem> {
         let registered_at = Timestamp::saturating(self.registered_at);
         serde_json::to_string(&Opened { id: &self.id, personal, registered_at })
             .map_err(Problem::internal)
     }
+}
 
-    async fn unseal(
-        &self,
-        keys: &KeyStore,
-        sealed: &str,
-        event: &str,
-    ) -> Result<Option<Box<RawValue>>, Problem> {
-        let event = Uuid::try_parse(event).map_err(Problem::internal)?;
-        let stream = StreamName::new(UserEvent::CATEGORY, &self.id);
-        let opened = keys.unseal(&self.id, &associated_data(&stream, event), sealed).await;
-        let plain = opened.map_err(|error| {
-            Problem::new(&UNAVAILABLE, "The key store cannot be read now. Send the query again.")
-                .because(error)
-        })?;
-        let read = |plain: Vec<u8>| serde_json::from_slice(&plain).map_err(Problem::internal);
-        plain.map(read).transpose()
-    }
+/// What was sealed in an event of a user; `None` if the key is gone.
+async fn unseal(
+    keys: &KeyStore,
+    user_id: &str,
+    sealed: &str,
+    event: Uuid,
+) -> Result<Option<Box<RawValue>>, Problem> {
+    let stream = StreamName::new(UserEvent::CATEGORY, user_id);
+    let opened = keys.unseal(user_id, &associated_data(&stream, event), sealed).await;
+    let plain = opened.map_err(|error| {
+        Problem::new(&UNAVAILABLE, "The key store cannot be read now. Send the query again.")
+            .because(error)
+    })?;
+    let read = |plain: Vec<u8>| serde_json::from_slice(&plain).map_err(Problem::internal);
+    plain.map(read).transpose()
 }

@@ -131,6 +131,29 @@ impl Shop {
         Self::with(dir, parts, true, HealthStatus::Healthy).await
     }
 
+    /// The same shop, queried by a process that can read the event store and not write it.
+    pub(crate) async fn read_only(&self) -> Self {
+        let (dir, schema) = (tempfile::tempdir().unwrap(), projections::search::schema());
+        let search = SearchIndex::open_tantivy(dir.path().join("search"), schema).await.unwrap();
+        let store = EventStore::read_sqlite(self.dir.path().join("events.sqlite")).await.unwrap();
+        let models = ReadModels::sqlite(dir.path().join("read-models"));
+        let parts = Parts { store, keys: self.keys.clone(), models, search };
+        Self::with(dir, parts, true, HealthStatus::Healthy).await
+    }
+
+    /// Every opening of what is personal of a user: data, and who did it.
+    pub(crate) async fn openings(&self, id: &str) -> Vec<(Value, String)> {
+        let stream = StreamName::new("access", id);
+        let from = event_schemas::Revision(0);
+        let direction = infra::event_store::Direction::Forwards;
+        let page = self.store.read_stream(&stream, from, direction, 1_000).await.unwrap();
+        let told = |event: &Arc<event_schemas::Recorded>| {
+            let metadata = &event.decode().unwrap().metadata;
+            (serde_json::from_slice(&event.data).unwrap(), metadata.actor.id.clone())
+        };
+        page.events.iter().map(told).collect()
+    }
+
     async fn with(dir: TempDir, parts: Parts, posts: bool, status: HealthStatus) -> Self {
         let Parts { store, keys, models, search } = parts;
         let mut projectors = Projectors::new(store.clone());

@@ -1,116 +1,155 @@
-//! Holding the indexes against the table. Each is walked in its order, as reads walk it, a page at
-//! a time: where its entries rise strictly, each is what the row says that it leads to, and there
-//! are as many as rows, every row is found by it and nothing else.
+//! Holding the indexes against the table. The table and each index are walked once, in order, a
+//! page at a time; what an index should hold is summed up on the way, by hashes under a key of this
+//! process (a sum does not mind the order). An index that rises strictly and has the table's sum
+//! leads to every row and to nothing else. What SQLite itself can find comes last.
 
-use rusqlite::{Connection, OptionalExtension, Result, params};
+use std::hash::{BuildHasher, RandomState};
+
+use event_schemas::Position;
+use rusqlite::{Connection, Result, params};
 
 use super::reader::Reader;
 use crate::event_store::IndexCheck;
-use event_schemas::Position;
 
-/// Entries in a page.
-const PAGE: usize = 1_000;
+/// Rows or entries in a page.
+const PAGE: i64 = 1_000;
 
-/// Where a walk goes on.
-#[derive(Clone, Debug)]
-pub(super) enum Walk {
-    /// In the index of the streams, behind this stream and revision.
-    Streams(String, i64, i64),
-    /// In the index of the kinds, behind this kind and position.
-    Kinds(i64, i64, i64),
-    /// At its end.
-    Done(IndexCheck),
+/// How far a walk has come.
+#[derive(Debug)]
+pub(super) struct Walk {
+    hasher: RandomState,
+    /// What was appended since the walk began is left out.
+    head: Option<i64>,
+    /// What the rows make the indexes of streams and kinds hold, less what they hold.
+    streams: u64,
+    kinds: u64,
+    next: Next,
+}
+
+#[derive(Debug)]
+enum Next {
+    /// Rows behind this position.
+    Rows(i64),
+    /// Entries behind this stream and revision.
+    Streams(String, i64),
+    /// Entries behind this kind and position.
+    Kinds(i64, i64),
 }
 
 impl Walk {
-    /// The beginning: no stream has an empty name.
-    pub(super) const fn begin() -> Self {
-        Self::Streams(String::new(), -1, 0)
+    pub(super) fn begin() -> Self {
+        let hasher = RandomState::new();
+        Self { hasher, head: None, streams: 0, kinds: 0, next: Next::Rows(0) }
+    }
+
+    fn stream(&self, stream: &str, revision: i64, position: i64) -> u64 {
+        self.hasher.hash_one((stream, revision, position))
+    }
+
+    fn kind(&self, kind: i64, position: i64) -> u64 {
+        self.hasher.hash_one((kind, position))
+    }
+
+    fn rows(&mut self, connection: &Connection, after: i64, head: i64) -> Result<Next> {
+        const ROWS: &str = "SELECT position, stream, revision, kind FROM events NOT INDEXED
+             WHERE position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3";
+        let mut select = connection.prepare_cached(ROWS)?;
+        let mut rows = select.query(params![after, head, PAGE])?;
+        let (mut last, mut met) = (after, 0);
+        while let Some(row) = rows.next()? {
+            last = row.get(0)?;
+            let (stream, revision, kind) = (row.get_ref(1)?.as_str()?, row.get(2)?, row.get(3)?);
+            self.streams = self.streams.wrapping_add(self.stream(stream, revision, last));
+            self.kinds = self.kinds.wrapping_add(self.kind(kind, last));
+            met += 1;
+        }
+        // No stream has an empty name.
+        Ok(if met == PAGE { Next::Rows(last) } else { Next::Streams(String::new(), -1) })
+    }
+
+    /// The position of an entry that is not behind the one before it, else what comes next.
+    fn streams(
+        &mut self,
+        connection: &Connection,
+        mut last: (String, i64),
+        head: i64,
+    ) -> Result<std::result::Result<Next, i64>> {
+        const ENTRIES: &str =
+            "SELECT stream, revision, position FROM events INDEXED BY events_stream
+             WHERE (stream, revision) > (?1, ?2) ORDER BY stream, revision LIMIT ?3";
+        let mut select = connection.prepare_cached(ENTRIES)?;
+        let mut entries = select.query(params![last.0, last.1, PAGE])?;
+        let mut met = 0;
+        while let Some(entry) = entries.next()? {
+            let key: (String, i64) = (entry.get(0)?, entry.get(1)?);
+            let position = entry.get(2)?;
+            if key <= last {
+                return Ok(Err(position));
+            }
+            if position <= head {
+                self.streams = self.streams.wrapping_sub(self.stream(&key.0, key.1, position));
+            }
+            (last, met) = (key, met + 1);
+        }
+        Ok(Ok(if met == PAGE { Next::Streams(last.0, last.1) } else { Next::Kinds(-1, -1) }))
+    }
+
+    /// The same of kinds; nothing where there is no more.
+    fn kinds(
+        &mut self,
+        connection: &Connection,
+        mut last: (i64, i64),
+        head: i64,
+    ) -> Result<std::result::Result<Option<Next>, i64>> {
+        const ENTRIES: &str = "SELECT kind, position FROM events INDEXED BY events_kind
+             WHERE (kind, position) > (?1, ?2) ORDER BY kind, position LIMIT ?3";
+        let mut select = connection.prepare_cached(ENTRIES)?;
+        let mut entries = select.query(params![last.0, last.1, PAGE])?;
+        let mut met = 0;
+        while let Some(entry) = entries.next()? {
+            let key: (i64, i64) = (entry.get(0)?, entry.get(1)?);
+            if key <= last {
+                return Ok(Err(key.1));
+            }
+            if key.1 <= head {
+                self.kinds = self.kinds.wrapping_sub(self.kind(key.0, key.1));
+            }
+            (last, met) = (key, met + 1);
+        }
+        Ok(Ok((met == PAGE).then_some(Next::Kinds(last.0, last.1))))
     }
 }
 
 impl Reader {
-    /// The next page of a walk.
-    pub(super) fn walk(&mut self, walk: Walk) -> Result<Walk> {
-        match walk {
-            Walk::Streams(stream, revision, count) => self.walk_streams(stream, revision, count),
-            Walk::Kinds(kind, position, count) => self.walk_kinds(kind, position, count),
-            done @ Walk::Done(_) => Ok(done),
-        }
-    }
-
-    fn walk_streams(&mut self, stream: String, revision: i64, mut count: i64) -> Result<Walk> {
-        const ENTRIES: &str =
-            "SELECT stream, revision, position FROM events INDEXED BY events_stream
-             WHERE (stream, revision) > (?1, ?2) ORDER BY stream, revision LIMIT ?3";
-        const ROW: &str = "SELECT stream, revision FROM events NOT INDEXED WHERE position = ?1";
+    /// The next page of a walk, or what it found.
+    pub(super) fn walk(&mut self, mut walk: Walk) -> Result<std::result::Result<Walk, IndexCheck>> {
         self.snapshot(|connection, _| {
-            let mut entries = connection.prepare_cached(ENTRIES)?;
-            let mut row = connection.prepare_cached(ROW)?;
-            let mut entries = entries.query(params![stream, revision, PAGE as i64])?;
-            let (mut last, mut met) = ((stream, revision), 0);
-            while let Some(entry) = entries.next()? {
-                let (key, position): ((String, i64), i64) =
-                    ((entry.get(0)?, entry.get(1)?), entry.get(2)?);
-                let found = row.query_row([position], |row| Ok((row.get(0)?, row.get(1)?)));
-                if key <= last || found.optional()?.as_ref() != Some(&key) {
-                    return Ok(lost(position));
+            let head = match walk.head {
+                Some(head) => head,
+                None => super::clamp(super::state::head(connection)?.0),
+            };
+            walk.head = Some(head);
+            let next = match std::mem::replace(&mut walk.next, Next::Rows(0)) {
+                Next::Rows(after) => Ok(Some(walk.rows(connection, after, head)?)),
+                Next::Streams(stream, revision) => {
+                    walk.streams(connection, (stream, revision), head)?.map(Some)
                 }
-                (last, met) = (key, met + 1);
-            }
-            count += met;
-            if met == PAGE as i64 {
-                return Ok(Walk::Streams(last.0, last.1, count));
-            }
-            // What was appended since the walk began may have been met or not.
-            let all = "SELECT count(*) FROM events NOT INDEXED";
-            let all: i64 = connection.prepare_cached(all)?.query_row([], |row| row.get(0))?;
-            let by_index = "SELECT count(*) FROM events INDEXED BY events_stream WHERE stream > ''";
-            let by_index: i64 =
-                connection.prepare_cached(by_index)?.query_row([], |row| row.get(0))?;
-            let sound = count <= all && all == by_index;
-            Ok(if sound { Walk::Kinds(-1, -1, 0) } else { Walk::Done(IndexCheck::Surplus) })
-        })
-    }
-
-    fn walk_kinds(&mut self, kind: i64, position: i64, mut count: i64) -> Result<Walk> {
-        const ENTRIES: &str = "SELECT kind, position FROM events INDEXED BY events_kind
-             WHERE (kind, position) > (?1, ?2) ORDER BY kind, position LIMIT ?3";
-        const ROW: &str = "SELECT kind FROM events NOT INDEXED WHERE position = ?1";
-        self.snapshot(|connection, _| {
-            let mut entries = connection.prepare_cached(ENTRIES)?;
-            let mut row = connection.prepare_cached(ROW)?;
-            let mut entries = entries.query(params![kind, position, PAGE as i64])?;
-            let (mut last, mut met) = ((kind, position), 0);
-            while let Some(entry) = entries.next()? {
-                let key: (i64, i64) = (entry.get(0)?, entry.get(1)?);
-                let found: Option<i64> = row.query_row([key.1], |row| row.get(0)).optional()?;
-                if key <= last || found != Some(key.0) {
-                    return Ok(lost(key.1));
+                Next::Kinds(kind, position) => walk.kinds(connection, (kind, position), head)?,
+            };
+            Ok(match next {
+                Err(position) => Err(IndexCheck::Lost(Position(position.cast_unsigned()))),
+                Ok(Some(next)) => Ok(Walk { next, ..walk }),
+                Ok(None) => {
+                    let sound = walk.streams == 0 && walk.kinds == 0 && is_intact(connection)?;
+                    Err(if sound { IndexCheck::Sound } else { IndexCheck::Surplus })
                 }
-                (last, met) = (key, met + 1);
-            }
-            count += met;
-            if met == PAGE as i64 {
-                return Ok(Walk::Kinds(last.0, last.1, count));
-            }
-            let all = "SELECT count(*) FROM events NOT INDEXED";
-            let all: i64 = connection.prepare_cached(all)?.query_row([], |row| row.get(0))?;
-            let by_index = "SELECT count(*) FROM events INDEXED BY events_kind WHERE kind >= 0";
-            let by_index: i64 =
-                connection.prepare_cached(by_index)?.query_row([], |row| row.get(0))?;
-            let sound = count <= all && all == by_index && is_intact(connection)?;
-            Ok(Walk::Done(if sound { IndexCheck::Sound } else { IndexCheck::Surplus }))
+            })
         })
     }
 }
 
-/// What SQLite itself finds, such as a page that no walk comes to the way a read does.
+/// What SQLite itself finds, such as an entry that a search does not come to as a walk does.
 fn is_intact(connection: &Connection) -> Result<bool> {
     let mut check = connection.prepare("PRAGMA integrity_check(1)")?;
     check.query_row([], |row| Ok(row.get::<_, String>(0)? == "ok"))
-}
-
-fn lost(position: i64) -> Walk {
-    Walk::Done(IndexCheck::Lost(Position(position.cast_unsigned())))
 }

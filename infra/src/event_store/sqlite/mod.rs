@@ -237,10 +237,10 @@ impl SqliteEventStore {
     pub(super) async fn check_indexes(&self) -> Result<IndexCheck, ReadError> {
         let mut walk = Walk::begin();
         loop {
-            walk = match walk {
-                Walk::Done(found) => return Ok(found),
-                walk => self.0.readers.page(MAX_PAGE, |reader| reader.walk(walk)).await?,
-            };
+            match self.0.readers.page(MAX_PAGE, |reader| reader.walk(walk)).await? {
+                Ok(on) => walk = on,
+                Err(found) => return Ok(found),
+            }
         }
     }
 

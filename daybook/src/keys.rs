@@ -1,0 +1,40 @@
+//! `daybook keys`: the key store itself.
+
+use anyhow::Context;
+
+use crate::{
+    cli::KeysCommand,
+    engines,
+    failure::Failure,
+    output,
+    settings::{KeysUrl, Settings, read_master_key},
+};
+
+/// Runs one of the commands.
+pub(crate) async fn run(
+    settings: &Settings,
+    command: KeysCommand,
+    quiet: bool,
+) -> Result<(), Failure> {
+    let KeysCommand::Rotate(args) = command;
+    let new = read_master_key("new-master-key", &args.new_master_key)?;
+    if let KeysUrl::Sqlite(path) = &settings.keys
+        && !path.exists()
+    {
+        let shown = path.display();
+        return Err(Failure::usage(format!(
+            "there is no key store at {shown}; name it with --keys"
+        )));
+    }
+    let fingerprint = new.fingerprint();
+    let keys = engines::open_keys(settings).await?;
+    let count = keys.rotate(new).await.context("nothing was changed")?;
+    if !quiet {
+        output::say(&format!(
+            "the secrets of the key store and the keys of {count} persons are wrapped by the master \
+             key {fingerprint}; start the servers with it, and keep the one before as long as \
+             backups are wrapped by it"
+        ));
+    }
+    Ok(())
+}
