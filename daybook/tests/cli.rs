@@ -8,7 +8,7 @@ use std::{io::Read, process::Stdio};
 use common::{daybook, run, text};
 use serde_json::Value;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: &[&str] = &[
     "serve",
     "import",
     "bench",

@@ -1,6 +1,11 @@
 //! How long it takes to tell what a product and a sku with 100,000 events each were at a moment:
 //! `cargo run --release -p history --example past_states FOLDER`. The folder has to be empty.
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for the command line")]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a program for the command line"
+)]
 
 use std::{
     sync::Arc,
