@@ -127,6 +127,9 @@ async fn answers_are_as_the_document_says() {
         ("/v1/users/{id}/export", "/v1/users/u2/export"),
         ("/v1/events", "/v1/events"),
         ("/v1/projections", "/v1/projections"),
+        ("/v1/audit/head", "/v1/audit/head"),
+        ("/v1/audit/proof", "/v1/audit/proof?stream=order-o1&revision=0"),
+        ("/v1/audit/proof", "/v1/audit/proof?size=0"),
         ("/health/live", "/health/live"),
         ("/health/ready", "/health/ready"),
     ] {
