@@ -11,7 +11,9 @@ use domain::{
     stock::{self, StockItem},
     user,
 };
-use event_schemas::{Decoded, EmailEvent, Event, Position, Revision, StockEvent, StreamName, Timestamp};
+use event_schemas::{
+    Decoded, EmailEvent, Event, Position, Revision, StockEvent, StreamName, Timestamp,
+};
 use futures::future::join_all;
 use thiserror::Error;
 use uuid::Uuid;

@@ -17,7 +17,8 @@ use utoipa::{
 
 use crate::routes::{
     add_variant, adjust_stock, cancel_order, change_order, change_product, create_product,
-    deliver_order, dispatch_order, forget_user, place_order, receive_stock, register_user, set_price,
+    deliver_order, dispatch_order, forget_user, place_order, receive_stock, register_user,
+    set_price,
 };
 
 /// The commands' part of the program's OpenAPI document.

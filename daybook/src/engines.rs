@@ -233,9 +233,7 @@ pub(crate) async fn open_keys(settings: &Settings) -> Result<KeyStore, Failure> 
             | KeysError::OtherMasterKey { .. }
             | KeysError::NotWrapped),
         ) => Err(Failure::usage(format!("the key store {shown} cannot be opened: {error}"))),
-        opened => {
-            Ok(opened.with_context(|| format!("the key store {shown} cannot be opened"))?)
-        }
+        opened => Ok(opened.with_context(|| format!("the key store {shown} cannot be opened"))?),
     }
 }
 

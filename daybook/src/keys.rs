@@ -22,7 +22,9 @@ pub(crate) async fn run(
         && !path.exists()
     {
         let shown = path.display();
-        return Err(Failure::usage(format!("there is no key store at {shown}; name it with --keys")));
+        return Err(Failure::usage(format!(
+            "there is no key store at {shown}; name it with --keys"
+        )));
     }
     let fingerprint = new.fingerprint();
     let keys = engines::open_keys(settings).await?;

@@ -195,7 +195,8 @@ fn a_master_key_is_needed_once_it_is_there_and_is_never_shown() {
         std::fs::write(at(name), format!("{key}\n")).unwrap();
     }
     std::fs::write(at("short"), "1111").unwrap();
-    let rotate = |args: &[&str]| run(dir.path(), &[&["keys", "rotate", "--data", "data"], args].concat());
+    let rotate =
+        |args: &[&str]| run(dir.path(), &[&["keys", "rotate", "--data", "data"], args].concat());
     let said = |output: std::process::Output, code: i32| {
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{said}");

@@ -4,7 +4,8 @@ use serde::{Deserialize, de::DeserializeOwned};
 use thiserror::Error;
 
 use crate::{
-    AccessEvent, CATEGORIES, EmailEvent, OrderEvent, Personal, ProductEvent, StockEvent, UserEvent, upcast,
+    AccessEvent, CATEGORIES, EmailEvent, OrderEvent, Personal, ProductEvent, StockEvent, UserEvent,
+    upcast,
 };
 
 /// One event of one of Daybook's own categories, decoded.

@@ -311,7 +311,10 @@ async fn a_fresh_one_is_wrapped_from_its_beginning(place: Place) {
     assert!(matches!(place.keys().await, Err(KeysError::MasterKeyNeeded { .. })));
     let again = place.keys_with(Some(master(1))).await.unwrap();
     assert_eq!(again.unseal("u1", b"", &sealed).await.unwrap().as_deref(), Some(PLAIN));
-    assert_eq!((again.fingerprint(), again.signing_seed().await.unwrap()), (keys.fingerprint(), seed));
+    assert_eq!(
+        (again.fingerprint(), again.signing_seed().await.unwrap()),
+        (keys.fingerprint(), seed)
+    );
 }
 
 /// A wrapped key opens nothing in another person's row.
@@ -341,8 +344,7 @@ async fn what_was_not_wrapped_leaves_no_trace() {
     let seed = keys.signing_seed().await.unwrap().to_vec();
     let raw = rusqlite::Connection::open(file(folder.path())).unwrap();
     let read = |select| raw.query_row(select, [], |row| row.get::<_, Vec<u8>>(0)).unwrap();
-    let secrets =
-        [read("SELECT key FROM persons"), read("SELECT hash_secret FROM secret"), seed];
+    let secrets = [read("SELECT key FROM persons"), read("SELECT hash_secret FROM secret"), seed];
     drop(raw);
     let held = |secret: &Vec<u8>| {
         fs::read_dir(folder.path()).unwrap().any(|entry| {

@@ -59,8 +59,12 @@ fn forgotten(reason: Option<&str>) -> UserEvent {
 fn who_is_registered_is_forgotten_once() {
     given_nothing::<User>().when(forget(None)).then_refused(Rejection::NotFound);
     given::<User>([abandoned(1)]).when(forget(None)).then_refused(Rejection::NotFound);
-    given::<User>([registered().into()]).when(forget(Some("asked"))).then([forgotten(Some("asked"))]);
-    given::<User>([registered().into(), forgotten(None)]).when(forget(Some("asked"))).then_nothing();
+    given::<User>([registered().into()])
+        .when(forget(Some("asked")))
+        .then([forgotten(Some("asked"))]);
+    given::<User>([registered().into(), forgotten(None)])
+        .when(forget(Some("asked")))
+        .then_nothing();
 }
 
 #[test]

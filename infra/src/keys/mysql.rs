@@ -214,7 +214,9 @@ impl MysqlKeyStore {
         getrandom::fill(&mut key)?;
         let kept = self.0.wrapping.wrap(&row_of(person), &key)?;
         let making = sqlx::query(MAKE_KEY).bind(person).bind(&kept[..]).bind(self.kept_secret());
-        answered(making.execute(&self.0.pool)).await.map_err(|error| failed(&self.0.url, &error))?;
+        answered(making.execute(&self.0.pool))
+            .await
+            .map_err(|error| failed(&self.0.url, &error))?;
         self.read(person).await?.ok_or(KeysError::Rotated)
     }
 }

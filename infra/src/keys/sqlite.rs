@@ -128,9 +128,7 @@ impl SqliteKeyStore {
             let written = write(&transaction)?;
             transaction.commit().map_err(synced)?;
             // What stood there before is to be nowhere.
-            writer
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-                .map_err(synced)?;
+            writer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(synced)?;
             Ok(written)
         })
         .await

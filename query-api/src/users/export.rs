@@ -5,9 +5,7 @@ use axum::{
     extract::{Path, State},
     response::Response,
 };
-use event_schemas::{
-    AccessEvent, Personal, Position, Recorded, Revision, StreamName, UserEvent,
-};
+use event_schemas::{AccessEvent, Personal, Position, Recorded, Revision, StreamName, UserEvent};
 use futures::stream;
 use history::Shown;
 use infra::{

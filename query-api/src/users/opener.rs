@@ -89,10 +89,10 @@ impl<S: Sync> FromRequestParts<S> for Opener {
             text.map(str::to_owned)
         });
         faults.check()?;
-        let route = parts.extensions.get::<MatchedPath>().map_or_else(
-            || parts.uri.path().to_owned(),
-            |path| path.as_str().to_owned(),
-        );
+        let route = parts
+            .extensions
+            .get::<MatchedPath>()
+            .map_or_else(|| parts.uri.path().to_owned(), |path| path.as_str().to_owned());
         Ok(Self { caller, route, reason, request: Uuid::new_v4() })
     }
 }

@@ -124,10 +124,11 @@ async fn a_reason_is_one_text_of_up_to_200_characters() {
     // Until it is posted nobody is there.
     shop.get("/v1/users/u1/summary").await;
     let (most, more) = ("x".repeat(200), "x".repeat(201));
-    for wrong in [&[("daybook-reason", "")][..], &[("daybook-reason", more.as_str())], &[
-        ("daybook-reason", "a"),
-        ("daybook-reason", "b"),
-    ]] {
+    for wrong in [
+        &[("daybook-reason", "")][..],
+        &[("daybook-reason", more.as_str())],
+        &[("daybook-reason", "a"), ("daybook-reason", "b")],
+    ] {
         let refused = shop.send(Method::GET, "/v1/users/u1", wrong).await;
         assert_eq!(refused.problem().2, ["Daybook-Reason"], "{wrong:?}");
     }
@@ -155,7 +156,10 @@ async fn an_export_holds_all_that_is_known_of_a_person() {
     ids.sort_unstable();
     ids.dedup();
     assert!(ids.len() == 450 && orders.len() == 450 && !ids.contains(&"other"));
-    assert_eq!(orders[0], shop.get(&format!("/v1/orders/{}", orders[0]["id"].as_str().unwrap())).await.json());
+    assert_eq!(
+        orders[0],
+        shop.get(&format!("/v1/orders/{}", orders[0]["id"].as_str().unwrap())).await.json()
+    );
     assert_eq!(export["events"][0]["data"]["personal"]["name"], "Ada");
     let routes: Vec<_> =
         export["openings"].as_array().unwrap().iter().map(|one| &one["data"]["route"]).collect();
@@ -163,7 +167,9 @@ async fn an_export_holds_all_that_is_known_of_a_person() {
     assert!(!answer.text().contains("bob@"));
     shop.keys.destroy("u1").await.unwrap();
     let export = shop.get("/v1/users/u1/export").await.json();
-    assert!(export["user"]["personal"].is_null() && export["events"][0]["data"]["personal"].is_null());
+    assert!(
+        export["user"]["personal"].is_null() && export["events"][0]["data"]["personal"].is_null()
+    );
     assert_eq!(export["orders"].as_array().unwrap().len(), 450);
     assert_eq!(shop.get("/v1/users/nobody/export").await.problem().0, 404);
 }
