@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Shop, usd};
 
 /// The operations in a sequence in which each finds what the ones before it made.
-const SEQUENCE: [&str; 11] = [
+const SEQUENCE: [&str; 12] = [
     "create_product",
     "add_variant",
     "set_price",
@@ -18,6 +18,7 @@ const SEQUENCE: [&str; 11] = [
     "dispatch_order",
     "deliver_order",
     "cancel_order",
+    "forget_user",
 ];
 
 struct Operation {
@@ -57,7 +58,11 @@ async fn every_example_is_accepted_and_answered_as_the_document_says() {
             let on = json!({ "status": "on_shelf" }).to_string();
             shop.send(Method::PATCH, "/v1/products/mug", &[], on).await;
         }
-        let named = if path.starts_with("/v1/orders") { &order } else { "mug" };
+        let named = match path.split('/').nth(2) {
+            Some("orders") => &order,
+            Some("users") => "u1",
+            _ => "mug",
+        };
         let path = path.replace("{id}", named).replace("{sku}", "mug-red");
         for (media, content) in document["requestBody"]["content"].as_object().unwrap() {
             sent += 1;

@@ -121,6 +121,8 @@ async fn what_cannot_be_recorded_is_not_opened() {
 async fn a_reason_is_one_text_of_up_to_200_characters() {
     let shop = Shop::open().await;
     shop.register("u1", Some("ada@example.com")).await;
+    // Until it is posted nobody is there.
+    shop.get("/v1/users/u1/summary").await;
     let (most, more) = ("x".repeat(200), "x".repeat(201));
     for wrong in [
         &[("daybook-reason", "")][..],
