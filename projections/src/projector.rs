@@ -25,6 +25,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 #[derive(Clone, Debug)]
 pub(crate) struct Posted {
     pub(crate) position: Position,
+    /// The generation that it posts into, once that is known.
+    pub(crate) generation: Option<u64>,
     pub(crate) state: ProjectionState,
     pub(crate) error: Option<String>,
     pub(crate) source: Source,
@@ -51,6 +53,9 @@ enum End {
     Asked,
     /// Nothing goes on before somebody has acted.
     Halted(ProjectionState, String),
+    /// Somebody else has posted, or another generation has taken the place of the one that was
+    /// posted into.
+    Moved,
     /// It will pass.
     Again(String),
 }
@@ -60,7 +65,8 @@ impl From<SinkError> for End {
         match error {
             SinkError::Poison(poison) => Self::Halted(ProjectionState::Stopped, poison.to_string()),
             SinkError::Damaged(reason) => Self::Halted(ProjectionState::Stopped, reason),
-            SinkError::Moved | SinkError::Unavailable(_) => Self::Again(error.to_string()),
+            SinkError::Moved => Self::Moved,
+            SinkError::Behind(_) | SinkError::Unavailable(_) => Self::Again(error.to_string()),
         }
     }
 }
@@ -109,6 +115,7 @@ impl<S: Sink> Projector<S> {
             self.posted.send_modify(|posted| {
                 posted.standing_by = true;
                 posted.error = error;
+                posted.generation = self.sink.generation();
                 if let (Ok(checkpoint), Ok(head)) = (checkpoint, head) {
                     let there = checkpoint.position >= head;
                     posted.position = checkpoint.position;
@@ -143,6 +150,14 @@ impl<S: Sink> Projector<S> {
                     });
                     return;
                 }
+                End::Moved => {
+                    tracing::info!(projection = name, "going on from where it was posted up to");
+                    let moved = self.posted.borrow().position > before;
+                    wait = if moved { BACKOFF.0 } else { (wait * 2).min(BACKOFF.1) };
+                    if moved {
+                        continue;
+                    }
+                }
                 End::Again(error) => {
                     tracing::warn!(projection = name, %error, "posting is tried again");
                     metrics::counter!("projection_retries_total", "projection" => name)
@@ -174,6 +189,7 @@ impl<S: Sink> Projector<S> {
         };
         self.posted.send_modify(|posted| {
             posted.position = checkpoint.position;
+            posted.generation = self.sink.generation();
             posted.state = state;
             // Otherwise only a batch shows that what failed works again.
             if state == ProjectionState::Live {
@@ -236,7 +252,8 @@ impl<S: Sink> Projector<S> {
 
     fn tell(&self, position: Position, state: ProjectionState, source: Source) {
         let (error, standing_by) = (self.sink.set_aside(), false);
-        let told = Posted { position, state, error, source, standing_by };
+        let generation = self.sink.generation();
+        let told = Posted { position, generation, state, error, source, standing_by };
         self.posted.send_modify(|posted| *posted = told);
     }
 }
@@ -262,7 +279,10 @@ pub(crate) fn batch<'a>(
 ) -> (Batch<'a>, Option<Poison>) {
     let mut events = Vec::with_capacity(taken.events.len());
     for logged in &taken.events {
-        if !categories.contains(&logged.stream.category()) || logged.is_systems() {
+        if logged.position <= from.position
+            || !categories.contains(&logged.stream.category())
+            || logged.is_systems()
+        {
             continue;
         }
         match logged.decode() {
