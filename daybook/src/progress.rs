@@ -102,7 +102,9 @@ fn bar(what: &'static str, total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (
             ProgressBar::new(total),
-            format!("{{bar:40}} {{human_pos}}/{{human_len}} {what}, {{per_sec}}, {{eta}} left {{msg}}"),
+            format!(
+                "{{bar:40}} {{human_pos}}/{{human_len}} {what}, {{per_sec}}, {{eta}} left {{msg}}"
+            ),
         ),
         None => {
             (ProgressBar::new_spinner(), format!("{{spinner}} {{human_pos}} {what}, {{per_sec}}"))

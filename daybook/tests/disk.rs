@@ -95,7 +95,10 @@ fn a_disk_that_fills_during_a_rebuild_leaves_what_is_read() {
         return;
     };
     let server = Server::start(disk.path(), &[]);
-    let last = (0..150).map(|at| server.post("/v1/users", &user(at)).expect(201)).last().unwrap();
+    for at in 0..149 {
+        server.post("/v1/users", &user(at)).expect(201);
+    }
+    let last = server.post("/v1/users", &user(149)).expect(201);
     server.get_at("/v1/users/u149", &last.position()).expect(200);
     // No room for another generation.
     let ballast = disk.path().join("ballast");

@@ -271,10 +271,7 @@ async fn a_generation_takes_no_place_before_it_is_as_far(place: Place) {
     let mut building = models.build(&SCHEMA, STORE).await.unwrap();
     add_one(&mut building, 0).await;
     let behind = building.install().await;
-    assert!(
-        matches!(behind, Err(ReadModelError::Behind { live: Position(3), .. })),
-        "{behind:?}"
-    );
+    assert!(matches!(behind, Err(ReadModelError::Behind { live: Position(3), .. })), "{behind:?}");
     // The one is posted into meanwhile, and the other goes on.
     add_one(&mut writer, 3).await;
     for position in 1..4 {

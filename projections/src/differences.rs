@@ -1,7 +1,7 @@
 use infra::read_models::{Column, ReadModelError, Row, Schema, Snapshot, Table, Value};
 
 /// Rows that are compared at once.
-const PAGE: i64 = 1_000;
+const PAGE: usize = 1_000;
 
 /// A row in which two states of a read model differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Rows {
         if self.page.is_empty() && !self.at_end {
             let (sql, parameters) = next_page(self.table, self.last.as_deref());
             self.page = snapshot.scan(&sql, parameters).await?.into();
-            self.at_end = self.page.len() < PAGE as usize;
+            self.at_end = self.page.len() < PAGE;
             let last = self.page.back().map(|row| row.0[..self.table.key].to_vec());
             self.last = last.or(self.last.take());
         }

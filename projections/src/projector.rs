@@ -44,6 +44,9 @@ pub(crate) struct Projector<S> {
     pub(crate) sink: S,
     pub(crate) posted: watch::Sender<Posted>,
     pub(crate) stop: watch::Receiver<bool>,
+    /// Changes whenever this process has put another generation in the place of the one that is
+    /// read.
+    pub(crate) installed: watch::Receiver<u64>,
 }
 
 /// Why posting came to an end.
@@ -80,7 +83,14 @@ impl From<ReadError> for End {
 impl<S: Sink> Projector<S> {
     /// Posts until it is asked to stop or cannot go on.
     pub(crate) async fn run(mut self) {
-        let Some(leases) = self.leases.take() else { return self.work(&mut None).await };
+        let Some(leases) = self.leases.take() else {
+            loop {
+                self.work(&mut None).await;
+                if !self.has_another().await {
+                    return;
+                }
+            }
+        };
         let mut stop = self.stop.clone();
         loop {
             let mut held = tokio::select! {
@@ -94,9 +104,19 @@ impl<S: Sink> Projector<S> {
             if let Some(held) = held {
                 held.release().await;
             }
-            if !lost {
+            if !lost && !self.has_another().await {
                 return;
             }
+        }
+    }
+
+    /// What it could not go on with is gone once another generation is in its place: waits for that.
+    /// False if the process ends.
+    async fn has_another(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = asked(&mut self.stop) => false,
+            changed = self.installed.changed() => changed.is_ok(),
         }
     }
 
@@ -154,9 +174,6 @@ impl<S: Sink> Projector<S> {
                     tracing::info!(projection = name, "going on from where it was posted up to");
                     let moved = self.posted.borrow().position > before;
                     wait = if moved { BACKOFF.0 } else { (wait * 2).min(BACKOFF.1) };
-                    if moved {
-                        continue;
-                    }
                 }
                 End::Again(error) => {
                     tracing::warn!(projection = name, %error, "posting is tried again");
@@ -201,6 +218,7 @@ impl<S: Sink> Projector<S> {
             let (taken, source) = tokio::select! {
                 biased;
                 () = asked(&mut self.stop) => return Err(End::Asked),
+                Ok(()) = self.installed.changed() => return Err(End::Moved),
                 taken = feed.take(checkpoint.position) => taken?,
             };
             let begun = Instant::now();

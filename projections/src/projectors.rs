@@ -116,6 +116,7 @@ impl Projectors {
             sink,
             posted: told.clone(),
             stop: self.stop.subscribe(),
+            installed: rebuilds.installed(),
         };
         let runtime = Handle::current();
         let thread = std::thread::Builder::new().name(format!("post-{name}")).spawn(move || {

@@ -35,11 +35,15 @@ pub enum NotBegun {
 pub(crate) struct Rebuilds {
     add: Add,
     known: Arc<Mutex<Known>>,
+    /// How many generations were put in place.
+    installed: watch::Sender<u64>,
 }
 
 /// Adds the projection to a rebuild.
 #[derive(Clone)]
-struct Add(Arc<dyn Fn(&mut Rebuild) -> std::io::Result<()> + Send + Sync>);
+struct Add(Arc<AddTo>);
+
+type AddTo = dyn Fn(&mut Rebuild) -> std::io::Result<()> + Send + Sync;
 
 #[derive(Debug, Default)]
 struct Known {
@@ -56,7 +60,7 @@ impl Rebuilds {
             let pattern = pattern.lock().unwrap_or_else(PoisonError::into_inner);
             rebuild.add(pattern.anew())
         };
-        Self { add: Add(Arc::new(add)), known: Arc::default() }
+        Self { add: Add(Arc::new(add)), known: Arc::default(), installed: watch::Sender::new(0) }
     }
 
     /// Begins one. Called within a tokio runtime.
@@ -100,9 +104,17 @@ impl Rebuilds {
         if let Some(error) = &error {
             tracing::error!(%error, "not rebuilt; what was read before is still read");
         }
+        if position.is_some() {
+            self.installed.send_modify(|installed| *installed += 1);
+        }
         let mut known = self.known();
         known.under_way = None;
         known.ended = Some(Ended { generation, position, error });
+    }
+
+    /// Changes whenever a generation was put in place.
+    pub(crate) fn installed(&self) -> watch::Receiver<u64> {
+        self.installed.subscribe()
     }
 
     /// What is being built now, and how the last one ended.

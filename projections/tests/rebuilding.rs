@@ -22,8 +22,8 @@ use infra::{
     search::SearchIndex,
 };
 use projections::{
-    NotBegun, ProjectionStatus, Projectors, Rebuild, SCHEMAS, Sink, SqlSink, orders::Orders,
-    search::SearchSink,
+    NotBegun, NotPosted, ProjectionStatus, Projectors, Rebuild, SCHEMAS, Sink, SqlSink,
+    orders::Orders, search::SearchSink,
 };
 use servers::{Place, over_every_engine};
 use uuid::Uuid;
@@ -205,7 +205,8 @@ async fn a_rebuild_that_was_cut_short_goes_on(place: Place) {
         )
         .await
         .unwrap();
-    let ours = page.events.iter().filter(|logged| left.categories().contains(&logged.stream.category()));
+    let ours =
+        page.events.iter().filter(|logged| left.categories().contains(&logged.stream.category()));
     let events = ours
         .map(|logged| projections::Entry { logged, decoded: logged.decode().unwrap() })
         .collect();
@@ -218,20 +219,17 @@ async fn a_rebuild_that_was_cut_short_goes_on(place: Place) {
     left.apply(&projections::Batch { from, to, events }).await.unwrap();
     drop(left);
 
-    let end = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        let mut rebuild = Rebuild::new(store.clone());
-        rebuild.add_sql(&models, "orders").unwrap();
-        let mut begun = None;
-        let rebuilt = rebuild.run(|at| begun = begun.or(Some(at.begin))).await.unwrap();
-        rebuilt.into_iter().for_each(|rebuilt| drop(rebuilt.outcome.unwrap()));
-        assert_eq!(dump(&models, SCHEMAS[0]).await, expected);
-        if begun == Some(page.scanned_to) {
-            break;
-        }
-        // A server learns a moment later that a connection is gone; the claim went with it.
-        assert!(matches!(place, Place::Database(_)) && tokio::time::Instant::now() < end);
-        break;
+    let mut rebuild = Rebuild::new(store.clone());
+    rebuild.add_sql(&models, "orders").unwrap();
+    let mut begun = None;
+    let rebuilt = rebuild.run(|at| begun = begun.or(Some(at.begin))).await.unwrap();
+    for rebuilt in rebuilt {
+        rebuilt.outcome.unwrap();
+    }
+    assert_eq!(dump(&models, SCHEMAS[0]).await, expected);
+    // A server may learn later that a connection is gone, and its claim with it.
+    if let Place::Directory(_) = place {
+        assert_eq!(begun, Some(page.scanned_to));
     }
 }
 
@@ -292,6 +290,37 @@ fn all() -> infra::search::Query {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_diverged_goes_on_once_it_is_rebuilt() {
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (first, second) = (open_store(dir.path()).await, open_store(elsewhere.path()).await);
+    let models = ReadModels::sqlite(dir.path().join("read-models"));
+    for store in [&first, &second] {
+        append(store, &busy_shop(60)).await;
+    }
+    let mut projectors = Projectors::new(first.clone());
+    projectors.start_sql(&models).unwrap();
+    all_posted(&projectors, &first).await;
+    projectors.stop().await;
+    let mut projectors = Projectors::new(second.clone());
+    projectors.start_sql(&models).unwrap();
+    let diverged = projectors.wait_for("orders", Position(1), PATIENCE).await;
+    assert!(matches!(diverged, Err(NotPosted::Diverged { .. })), "{diverged:?}");
+    projectors.rebuild("orders").unwrap();
+    assert_eq!(rebuilt(&projectors, "orders").await.rebuilt.unwrap().error, None);
+    append(&second, &busy_shop(70).split_off(65)).await;
+    let head = second.head().await.unwrap();
+    let posted = async {
+        // It learns of it a moment later.
+        while projectors.wait_for("orders", head, PATIENCE).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, posted).await.expect("it goes on");
+    projectors.stop().await;
+}
+
 #[tokio::test]
 async fn poison_and_names_that_are_not_posted_leave_what_there_is() {
     let dir = tempfile::tempdir().unwrap();
@@ -303,7 +332,8 @@ async fn poison_and_names_that_are_not_posted_leave_what_there_is() {
     projectors.start_sql(&models).unwrap();
     all_posted(&projectors, &store).await;
     let stream = StreamName::parse("order-bad").unwrap();
-    let event = NewEvent::raw(Uuid::from_u128(9), "NoSuchType".to_owned(), "{}".into(), "{}".into());
+    let event =
+        NewEvent::raw(Uuid::from_u128(9), "NoSuchType".to_owned(), "{}".into(), "{}".into());
     append(&store, &[common::Told { stream, event }]).await;
     let rows = dump(&models, SCHEMAS[0]).await;
     projectors.rebuild("orders").unwrap();

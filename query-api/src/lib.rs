@@ -28,20 +28,15 @@ use axum::{
 use infra::http::ProblemKind;
 
 pub use self::audit::{AUDIT_DIFFERENT, AUDIT_UNAVAILABLE};
+pub use self::projections::{ALREADY_REBUILDING, NO_PROJECTOR};
 pub use health::{Check, Health, HealthStatus};
 pub use openapi::openapi;
-pub use self::projections::{ALREADY_REBUILDING, NO_PROJECTOR};
 pub use reports::sales::REPORT_TOO_LARGE;
 pub use state::{HealthCheck, QueryParts, QueryState};
 
 /// The kinds of problem that only queries have.
-pub static KINDS: &[&ProblemKind] = &[
-    &REPORT_TOO_LARGE,
-    &AUDIT_UNAVAILABLE,
-    &AUDIT_DIFFERENT,
-    &ALREADY_REBUILDING,
-    &NO_PROJECTOR,
-];
+pub static KINDS: &[&ProblemKind] =
+    &[&REPORT_TOO_LARGE, &AUDIT_UNAVAILABLE, &AUDIT_DIFFERENT, &ALREADY_REBUILDING, &NO_PROJECTOR];
 
 /// Every query.
 pub fn router(state: QueryState) -> Router {

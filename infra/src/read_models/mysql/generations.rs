@@ -16,6 +16,9 @@ use crate::mysql::{self, answered, within};
 /// become silent is given up in the end.
 const LONG: Duration = Duration::from_secs(60 * 60);
 
+/// How often a switch is tried that meets a lock of somebody who posts.
+const ATTEMPTS: usize = 20;
+
 /// Makes the next generation, empty and without secondary indexes. One process at a time does this.
 pub(super) async fn make(
     connection: &mut MySqlConnection,
@@ -96,7 +99,7 @@ pub(super) async fn install(
 ) -> Result<(), ReadModelError> {
     let fail = |error: sqlx::Error| failed(schema, &error);
     let before = live(connection, schema).await.map_err(fail)?;
-    answered(connection.execute("START TRANSACTION")).await.map_err(fail)?;
+    begin_alone(connection, schema).await.map_err(fail)?;
     let switched = switch_in_order(connection, schema, generation, own).await;
     let end = if switched.is_ok() { "COMMIT" } else { "ROLLBACK" };
     answered(connection.execute(end)).await.map_err(fail)?;
@@ -109,6 +112,21 @@ pub(super) async fn install(
     let swept = sweep(connection, schema, |other| !kept.contains(&other)).await;
     mysql::unlock(connection, schema.name).await.map_err(fail)?;
     swept.map(drop)
+}
+
+/// Begins a transaction in which nobody posts. Whoever posts at the same moment goes first.
+async fn begin_alone(connection: &mut MySqlConnection, schema: &Schema) -> sqlx::Result<()> {
+    for attempt in 1.. {
+        answered(connection.execute("START TRANSACTION")).await?;
+        let locking = sqlx::query(sql::READ_REPLACED).bind(schema.name);
+        match answered(locking.fetch_optional(&mut *connection)).await {
+            Err(error) if mysql::is_lock_conflict(&error) && attempt < ATTEMPTS => {
+                answered(connection.execute("ROLLBACK")).await?;
+            }
+            locked => return locked.map(drop),
+        }
+    }
+    Ok(())
 }
 
 async fn switch_in_order(
@@ -141,8 +159,7 @@ pub(super) async fn unfinished(
         if generation <= live {
             continue;
         }
-        let found =
-            read_checkpoint(connection, schema, sql::READ_BUILDING, Some(generation)).await;
+        let found = read_checkpoint(connection, schema, sql::READ_BUILDING, Some(generation)).await;
         let name = sql::prefix(schema.name, generation);
         if found.is_ok_and(|found| found.checkpoint.store == store)
             && has_all_tables(connection, schema, generation).await.map_err(fail)?

@@ -129,12 +129,10 @@ pub(super) async fn install(server: &Server, alias: &str, index: &str) -> Result
         return Ok(());
     }
     // If somebody else has changed places meanwhile, the server refuses all of it.
-    let remove = |index: &str, alias: &str, must_exist: bool| {
-        json!({ "remove": { "index": index, "alias": alias, "must_exist": must_exist } })
-    };
-    let removed = before.as_deref().map(|before| {
-        [remove(before, alias, true), remove(before, &to_write(before), false)]
-    });
+    let remove = |index: &str, alias: &str, must_exist: bool| json!({ "remove": { "index": index, "alias": alias, "must_exist": must_exist } });
+    let removed = before
+        .as_deref()
+        .map(|before| [remove(before, alias, true), remove(before, &to_write(before), false)]);
     let add = json!({ "add": { "index": index, "alias": alias } });
     let actions: Vec<_> = removed.into_iter().flatten().chain([add]).collect();
     let body = json!({ "actions": actions }).to_string();
