@@ -68,8 +68,10 @@ pub(crate) enum Command {
         after_help = "Examples:\n  daybook show order 31198570044\n  daybook show stock mug-red --at 2026-03-31T18:00:00Z\n  daybook show product mug --at @0 --diff 2026-11-01"
     )]
     Show(ShowArgs),
-    /// Empty read models and post them anew from the log; the server must be stopped
-    #[command(after_help = "Examples:\n  daybook rebuild orders sales\n  daybook rebuild --all")]
+    /// Post read models anew from the log; the server may run, and queries go on
+    #[command(
+        after_help = "Examples:\n  daybook rebuild orders sales\n  daybook rebuild --all\n  daybook rebuild --all --check\n  daybook rebuild --all --drop-old"
+    )]
     Rebuild(RebuildArgs),
     /// Sign, verify and prove the log; works beside a running server
     #[command(
@@ -410,6 +412,17 @@ pub(crate) struct RebuildArgs {
     /// All of them
     #[arg(long)]
     pub(crate) all: bool,
+    /// Build, compare with the rows that are read, print the differences and switch nothing (exit
+    /// code 4 if there are any)
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Build nothing: remove what earlier rebuilds replaced
+    #[arg(long, conflicts_with = "check")]
+    pub(crate) drop_old: bool,
+    /// Where the server is that has the data directory, if there is one [default: http:// and
+    /// `listen` of the settings]
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
     #[command(flatten)]
     pub(crate) engines: EngineFlags,
 }

@@ -58,10 +58,18 @@ pub(crate) async fn event_store(settings: &Settings) -> Result<Opened, Failure> 
 fn lock_data_directory(data: &Path) -> Result<Lock, Failure> {
     Lock::take(&data.join("node.lock")).map_err(|error| match error {
         LockError::Held { .. } => {
-            Failure::failed(format!("the data directory {} is {error}", data.display()))
+            let what = format!("the data directory {} is taken", data.display());
+            Failure::Failed(anyhow::Error::new(error).context(what))
         }
         error @ LockError::Io { .. } => Failure::Failed(anyhow::Error::new(error)),
     })
+}
+
+/// Whether it says that another process has the data directory.
+pub(crate) fn is_in_use(failure: &Failure) -> bool {
+    let Failure::Failed(error) = failure else { return false };
+    matches!(error.downcast_ref(), Some(OpenError::Locked { .. }))
+        || matches!(error.downcast_ref(), Some(LockError::Held { .. }))
 }
 
 /// Opens the event store for reading, also beside the process that writes it.
@@ -172,6 +180,18 @@ pub(crate) async fn add_search(
         .add(SearchSink::anew(index.clone(), store.id()))
         .context("no thread could be started")?;
     Ok(index)
+}
+
+/// Removes the generations of the search index that were replaced, also beside the process that
+/// writes it.
+pub(crate) async fn drop_old_search(settings: &Settings) -> Result<usize, Failure> {
+    let schema = projections::search::schema();
+    let index = match &settings.search {
+        SearchUrl::Tantivy(dir) => SearchIndex::read_tantivy(dir.clone(), schema).await,
+        SearchUrl::Elasticsearch(url) => SearchIndex::read_elasticsearch(url, PRODUCTS, schema),
+    };
+    let index = index.context("the search index cannot be opened")?;
+    Ok(index.drop_old().await.context("a generation could not be removed")?)
 }
 
 /// How the search index is doing, read beside the process that writes it.

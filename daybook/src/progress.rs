@@ -18,6 +18,7 @@ pub(crate) struct Progress {
     shown: Shown,
     begun: Instant,
     done: u64,
+    note: String,
 }
 
 enum Shown {
@@ -37,7 +38,15 @@ impl Progress {
         } else {
             Shown::Lines { total, next: begun + LINE_EVERY }
         };
-        Self { what, shown, begun, done: 0 }
+        Self { what, shown, begun, done: 0, note: String::new() }
+    }
+
+    /// What else there is to say of it, from now on.
+    pub(crate) fn note(&mut self, note: String) {
+        if let Shown::Bar(bar) = &self.shown {
+            bar.set_message(note.clone());
+        }
+        self.note = note;
     }
 
     /// So many steps are done by now.
@@ -50,11 +59,16 @@ impl Progress {
                 if now >= *next {
                     *next = now + LINE_EVERY;
                     let of = total.map_or_else(String::new, |n| format!(" of {}", HumanCount(n)));
+                    let comma = if self.note.is_empty() { "" } else { ", " };
+                    let rate = rate(done, self.begun.elapsed());
+                    let left = total.and_then(|n| n.checked_sub(done)?.checked_div(rate));
+                    let left = left.map_or_else(String::new, |left| format!(", {left} s left"));
                     output::say(&format!(
-                        "{}{of} {}, {} a second",
+                        "{}{of} {}, {} a second{left}{comma}{}",
                         HumanCount(done),
                         self.what,
-                        HumanCount(rate(done, self.begun.elapsed()))
+                        HumanCount(rate),
+                        self.note
                     ));
                 }
             }
@@ -88,7 +102,9 @@ fn bar(what: &'static str, total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (
             ProgressBar::new(total),
-            format!("{{bar:40}} {{human_pos}}/{{human_len}} {what}, {{per_sec}}, {{eta}} left"),
+            format!(
+                "{{bar:40}} {{human_pos}}/{{human_len}} {what}, {{per_sec}}, {{eta}} left {{msg}}"
+            ),
         ),
         None => {
             (ProgressBar::new_spinner(), format!("{{spinner}} {{human_pos}} {what}, {{per_sec}}"))

@@ -90,3 +90,41 @@ fn a_full_disk_is_a_503_until_there_is_room() {
     });
     assert!(server.signal("TERM").success());
 }
+
+#[test]
+fn a_disk_that_fills_during_a_rebuild_leaves_what_is_read() {
+    let Some(disk) = SmallDisk::new("64m") else {
+        println!("skipped: this process may not mount a tmpfs");
+        return;
+    };
+    let server = Server::start(disk.path(), &[]);
+    for at in 0..149 {
+        server.post("/v1/users", &user(at)).expect(201);
+    }
+    let last = server.post("/v1/users", &user(149)).expect(201);
+    server.get_at("/v1/users/u149", &last.position()).expect(200);
+    // No room for another generation.
+    let ballast = disk.path().join("ballast");
+    let _ = std::fs::write(&ballast, vec![1; 64 << 20]);
+    let rebuild = || {
+        server.post("/v1/projections/users/rebuild", &json!({})).expect(202);
+        eventually(Duration::from_secs(20), || {
+            let items = server.get("/v1/projections").expect(200).json();
+            let items = items["items"].as_array().unwrap().clone();
+            let users = items.into_iter().find(|item| item["name"] == "users").unwrap();
+            users["rebuilding"].is_null().then_some(users)
+        })
+    };
+    let full = rebuild();
+    assert!(full["rebuilt"]["error"].as_str().unwrap().contains("full"), "{full}");
+    assert_eq!(full["generation"], 1);
+    let listed = server.get("/v1/users?limit=1000").expect(200).json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 150);
+
+    std::fs::remove_file(&ballast).unwrap();
+    let done = rebuild();
+    assert_eq!(done["rebuilt"]["error"], Value::Null, "{done}");
+    let listed = server.get("/v1/users?limit=1000").expect(200).json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 150);
+    assert!(server.signal("TERM").success());
+}

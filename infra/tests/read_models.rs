@@ -34,6 +34,9 @@ over_every_engine!(
     queries_cannot_write,
     a_generation_is_seen_once_it_is_installed,
     a_writer_goes_on_in_the_generation_that_took_the_place_of_its_own,
+    a_generation_takes_no_place_before_it_is_as_far,
+    readers_see_another_generation_from_the_next_snapshot_on,
+    what_was_left_unfinished_is_gone_on_with,
     two_that_begin_together_make_one,
     what_is_missing_or_of_other_code_is_told_and_made_anew,
     sums_are_integers,
@@ -249,14 +252,94 @@ async fn a_generation_is_seen_once_it_is_installed(place: Place) {
     let plan = query(&models, explain, &[1.into()]).await;
     assert!(format!("{plan:?}").contains("notes_by_size"), "{plan:?}");
     drop(building);
-    // What was replaced may still be read in a database, and goes with the next one.
-    match place {
-        Place::Directory(_) => assert_eq!(generations(&place).await, ["notes-2.sqlite"]),
-        Place::Database(_) => {
-            drop(models.open(&SCHEMA, STORE).await.unwrap());
-            assert_eq!(generations(&place).await.len(), 1);
-        }
+    // What was replaced stays until somebody drops it.
+    assert_eq!(generations(&place).await.len(), 2);
+    drop(models.open(&SCHEMA, STORE).await.unwrap());
+    assert_eq!(generations(&place).await.len(), 2);
+    assert_eq!(models.drop_old(&SCHEMA).await.unwrap(), 1);
+    assert_eq!(generations(&place).await.len(), 1);
+    assert_eq!(query(&models, count, &[]).await, [Row(vec![4.into()])]);
+    assert_eq!(models.drop_old(&SCHEMA).await.unwrap(), 0);
+}
+
+async fn a_generation_takes_no_place_before_it_is_as_far(place: Place) {
+    let models = place.models().await;
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    for position in 0..3 {
+        add_one(&mut writer, position).await;
     }
+    let mut building = models.build(&SCHEMA, STORE).await.unwrap();
+    add_one(&mut building, 0).await;
+    let behind = building.install().await;
+    assert!(matches!(behind, Err(ReadModelError::Behind { live: Position(3), .. })), "{behind:?}");
+    // The one is posted into meanwhile, and the other goes on.
+    add_one(&mut writer, 3).await;
+    for position in 1..4 {
+        add_one(&mut building, position).await;
+    }
+    building.install().await.unwrap();
+    assert_eq!(writer.checkpoint().await.unwrap(), at(4));
+    // What was posted from a log that is no more is no reason to wait.
+    let mut shorter = models.build(&SCHEMA, STORE).await.unwrap();
+    add_one(&mut shorter, 0).await;
+    shorter.replace().await.unwrap();
+    assert_eq!(models.reader(&SCHEMA).snapshot().await.unwrap().checkpoint(), &at(1));
+}
+
+async fn readers_see_another_generation_from_the_next_snapshot_on(place: Place) {
+    let models = place.models().await;
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    add_one(&mut writer, 0).await;
+    let reader = models.reader(&SCHEMA);
+    // Some connections lie idle, one is at work.
+    let idle = [reader.snapshot().await.unwrap(), reader.snapshot().await.unwrap()];
+    let generation = idle[0].generation();
+    drop(idle);
+    let mut at_work = reader.snapshot().await.unwrap();
+    let mut building = models.build(&SCHEMA, STORE).await.unwrap();
+    for position in 0..2 {
+        add_one(&mut building, position).await;
+    }
+    building.install().await.unwrap();
+    let count = "SELECT count(*) FROM notes";
+    let mut snapshot = reader.snapshot().await.unwrap();
+    assert_eq!((snapshot.checkpoint(), snapshot.generation()), (&at(2), generation + 1));
+    assert_eq!(snapshot.query(count, &[]).await.unwrap()[0].integer(0).unwrap(), 2);
+    assert_eq!(at_work.checkpoint(), &at(1));
+    assert_eq!(at_work.query(count, &[]).await.unwrap()[0].integer(0).unwrap(), 1);
+    drop((at_work, snapshot));
+    assert_eq!(reader.snapshot().await.unwrap().checkpoint(), &at(2));
+}
+
+async fn what_was_left_unfinished_is_gone_on_with(place: Place) {
+    let models = place.models().await;
+    drop(models.open(&SCHEMA, STORE).await.unwrap());
+    assert!(models.unfinished(&SCHEMA, STORE).await.unwrap().is_none());
+    let mut building = models.build(&SCHEMA, STORE).await.unwrap();
+    for position in 0..3 {
+        add_one(&mut building, position).await;
+    }
+    building.index().await.unwrap();
+    drop(building);
+    // Opening what is read does not take it away.
+    drop(models.open(&SCHEMA, STORE).await.unwrap());
+    let other = StoreId(Uuid::from_u128(8));
+    assert!(models.unfinished(&NEWER, STORE).await.unwrap().is_none());
+    assert!(models.unfinished(&SCHEMA, other).await.unwrap().is_none());
+    // A server may learn a moment later that the one before is gone.
+    let end = Instant::now() + Duration::from_secs(10);
+    let mut building = loop {
+        if let Some(building) = models.unfinished(&SCHEMA, STORE).await.unwrap() {
+            break building;
+        }
+        assert!(Instant::now() < end);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!(building.checkpoint().await.unwrap(), at(3));
+    add_one(&mut building, 3).await;
+    building.install().await.unwrap();
+    let count = "SELECT count(*) FROM notes";
+    assert_eq!(query(&models, count, &[]).await, [Row(vec![4.into()])]);
 }
 
 async fn rows_of_any_size_are_stored_as_they_are(place: Place) {
@@ -292,8 +375,6 @@ async fn texts_compare_by_their_bytes(place: Place) {
 }
 
 async fn a_writer_goes_on_in_the_generation_that_took_the_place_of_its_own(place: Place) {
-    // In a directory nobody rebuilds beside a writer.
-    let Place::Database(_) = place else { return };
     let models = place.models().await;
     let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
     add_one(&mut writer, 0).await;

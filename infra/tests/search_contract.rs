@@ -433,6 +433,35 @@ async fn an_index_made_anew_takes_the_place_of_the_one_before() {
 }
 
 #[tokio::test]
+async fn an_index_takes_no_place_before_it_is_as_far_and_goes_on_where_it_was_left() {
+    for Engine { index, .. } in engines().await {
+        fill(&index, goods()).await;
+        index.commit(Some(at(1)), vec![], at(2)).await.unwrap();
+        assert!(index.unfinished().await.unwrap().is_none());
+        let left = index.anew().await.unwrap();
+        fill(&left, vec![document("half", "Half")]).await;
+        assert!(matches!(left.install().await, Err(SearchError::Behind(Position(2)))));
+        assert_eq!(found(&index, words("")).await.len(), 30);
+        left.close().await.unwrap();
+        drop(left);
+        let fresh = index.unfinished().await.unwrap().expect("what was left");
+        assert_eq!(fresh.checkpoint().await.unwrap(), Some(at(1)));
+        fresh.commit(Some(at(1)), vec![put(2, document("whole", "Whole"))], at(2)).await.unwrap();
+        fresh.install().await.unwrap();
+        // Who posted into the one before goes on in this one.
+        let late = index.commit(Some(at(2)), vec![put(3, document("x", "X"))], at(3)).await;
+        if late.is_err() {
+            assert_eq!(index.checkpoint().await.unwrap(), Some(at(2)));
+            index.commit(Some(at(2)), vec![put(3, document("x", "X"))], at(3)).await.unwrap();
+        }
+        assert_eq!(found(&index, words("")).await, ["half", "whole", "x"]);
+        assert_eq!(index.drop_old().await.unwrap(), 1);
+        assert_eq!(index.drop_old().await.unwrap(), 0);
+        assert_eq!(found(&index, words("")).await.len(), 3);
+    }
+}
+
+#[tokio::test]
 async fn a_closed_index_takes_no_commit() {
     for Engine { index, .. } in engines().await {
         fill(&index, goods()).await;
@@ -556,13 +585,16 @@ mod elasticsearch_server {
         assert!(matches!(reader.query(words("")).await, Err(SearchError::Missing(_))));
         let index = open_elasticsearch(&place, newer);
         assert_eq!(index.checkpoint().await.unwrap(), None);
-        assert_eq!(names(&place), [format!("{}-goods-2", place.name)]);
+        assert_eq!(names(&place), [1, 2].map(|number| format!("{}-goods-{number}", place.name)));
         fill(&index, goods()).await;
         assert_eq!(found(&reader, words("")).await.len(), 30);
         // Who still writes to the old one is told, and makes no index by it.
         let late = old.commit(Some(at(1)), vec![put(2, document("x", "X"))], at(2)).await;
         assert!(matches!(late, Err(SearchError::Unavailable(_))), "{late:?}");
-        assert_eq!(names(&place), [format!("{}-goods-2", place.name)]);
+        let kept = [1, 2].map(|number| format!("{}-goods-{number}", place.name));
+        assert_eq!(names(&place), kept);
+        assert_eq!(index.drop_old().await.unwrap(), 1);
+        assert_eq!(names(&place), kept[1..]);
     }
 
     #[tokio::test]
@@ -577,9 +609,12 @@ mod elasticsearch_server {
         index.commit(Some(at(1)), vec![], at(2)).await.unwrap();
         let fresh = index.anew().await.unwrap();
         fill(&fresh, vec![document("whole", "Whole")]).await;
+        let behind = fresh.install().await;
+        assert!(matches!(behind, Err(SearchError::Behind(Position(2)))), "{behind:?}");
+        fresh.commit(Some(at(1)), vec![], at(2)).await.unwrap();
         fresh.install().await.unwrap();
         assert_eq!(found(&index, words("")).await, ["whole"]);
-        assert_eq!(names(&place), [format!("{}-goods-3", place.name)]);
+        assert_eq!(names(&place), [1, 3].map(|number| format!("{}-goods-{number}", place.name)));
     }
 
     #[tokio::test]

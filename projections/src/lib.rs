@@ -5,6 +5,7 @@
 //! rebuilding run the very same code, and the rows do not depend on where batches are cut.
 
 mod counts;
+mod differences;
 mod dump;
 mod feed;
 mod lease;
@@ -14,6 +15,7 @@ mod projection;
 mod projector;
 mod projectors;
 mod rebuild;
+mod rebuilds;
 mod rows;
 pub mod sales;
 pub mod search;
@@ -23,16 +25,18 @@ mod status;
 pub mod stock;
 pub mod users;
 
+pub use differences::{Difference, differences};
 pub use dump::dump;
 pub use feed::Source;
 pub use projection::{FoldError, Projection};
 pub use projector::divergence;
 pub use projectors::{NotPosted, Projectors};
 pub use rebuild::{Progress, Rebuild, Rebuilt};
+pub use rebuilds::NotBegun;
 pub use rows::{Record, Rows, Working};
 pub use sink::{Batch, Entry, Poison, Sink, SinkError};
 pub use sql::SqlSink;
-pub use status::{Lag, ProjectionState, ProjectionStatus, read_status};
+pub use status::{Ended, Lag, ProjectionState, ProjectionStatus, Rebuilding, read_status};
 
 use infra::read_models::Schema;
 

@@ -25,6 +25,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 #[derive(Clone, Debug)]
 pub(crate) struct Posted {
     pub(crate) position: Position,
+    /// The generation that it posts into, once that is known.
+    pub(crate) generation: Option<u64>,
     pub(crate) state: ProjectionState,
     pub(crate) error: Option<String>,
     pub(crate) source: Source,
@@ -42,6 +44,9 @@ pub(crate) struct Projector<S> {
     pub(crate) sink: S,
     pub(crate) posted: watch::Sender<Posted>,
     pub(crate) stop: watch::Receiver<bool>,
+    /// Changes whenever this process has put another generation in the place of the one that is
+    /// read.
+    pub(crate) installed: watch::Receiver<u64>,
 }
 
 /// Why posting came to an end.
@@ -51,6 +56,9 @@ enum End {
     Asked,
     /// Nothing goes on before somebody has acted.
     Halted(ProjectionState, String),
+    /// Somebody else has posted, or another generation has taken the place of the one that was
+    /// posted into.
+    Moved,
     /// It will pass.
     Again(String),
 }
@@ -60,7 +68,8 @@ impl From<SinkError> for End {
         match error {
             SinkError::Poison(poison) => Self::Halted(ProjectionState::Stopped, poison.to_string()),
             SinkError::Damaged(reason) => Self::Halted(ProjectionState::Stopped, reason),
-            SinkError::Moved | SinkError::Unavailable(_) => Self::Again(error.to_string()),
+            SinkError::Moved => Self::Moved,
+            SinkError::Behind(_) | SinkError::Unavailable(_) => Self::Again(error.to_string()),
         }
     }
 }
@@ -74,7 +83,14 @@ impl From<ReadError> for End {
 impl<S: Sink> Projector<S> {
     /// Posts until it is asked to stop or cannot go on.
     pub(crate) async fn run(mut self) {
-        let Some(leases) = self.leases.take() else { return self.work(&mut None).await };
+        let Some(leases) = self.leases.take() else {
+            loop {
+                self.work(&mut None).await;
+                if !self.has_another().await {
+                    return;
+                }
+            }
+        };
         let mut stop = self.stop.clone();
         loop {
             let mut held = tokio::select! {
@@ -88,9 +104,19 @@ impl<S: Sink> Projector<S> {
             if let Some(held) = held {
                 held.release().await;
             }
-            if !lost {
+            if !lost && !self.has_another().await {
                 return;
             }
+        }
+    }
+
+    /// What it could not go on with is gone once another generation is in its place: waits for that.
+    /// False if the process ends.
+    async fn has_another(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            () = asked(&mut self.stop) => false,
+            changed = self.installed.changed() => changed.is_ok(),
         }
     }
 
@@ -109,6 +135,7 @@ impl<S: Sink> Projector<S> {
             self.posted.send_modify(|posted| {
                 posted.standing_by = true;
                 posted.error = error;
+                posted.generation = self.sink.generation();
                 if let (Ok(checkpoint), Ok(head)) = (checkpoint, head) {
                     let there = checkpoint.position >= head;
                     posted.position = checkpoint.position;
@@ -143,6 +170,11 @@ impl<S: Sink> Projector<S> {
                     });
                     return;
                 }
+                End::Moved => {
+                    tracing::info!(projection = name, "going on from where it was posted up to");
+                    let moved = self.posted.borrow().position > before;
+                    wait = if moved { BACKOFF.0 } else { (wait * 2).min(BACKOFF.1) };
+                }
                 End::Again(error) => {
                     tracing::warn!(projection = name, %error, "posting is tried again");
                     metrics::counter!("projection_retries_total", "projection" => name)
@@ -174,6 +206,7 @@ impl<S: Sink> Projector<S> {
         };
         self.posted.send_modify(|posted| {
             posted.position = checkpoint.position;
+            posted.generation = self.sink.generation();
             posted.state = state;
             // Otherwise only a batch shows that what failed works again.
             if state == ProjectionState::Live {
@@ -185,6 +218,7 @@ impl<S: Sink> Projector<S> {
             let (taken, source) = tokio::select! {
                 biased;
                 () = asked(&mut self.stop) => return Err(End::Asked),
+                Ok(()) = self.installed.changed() => return Err(End::Moved),
                 taken = feed.take(checkpoint.position) => taken?,
             };
             let begun = Instant::now();
@@ -236,7 +270,8 @@ impl<S: Sink> Projector<S> {
 
     fn tell(&self, position: Position, state: ProjectionState, source: Source) {
         let (error, standing_by) = (self.sink.set_aside(), false);
-        let told = Posted { position, state, error, source, standing_by };
+        let generation = self.sink.generation();
+        let told = Posted { position, generation, state, error, source, standing_by };
         self.posted.send_modify(|posted| *posted = told);
     }
 }
@@ -262,7 +297,10 @@ pub(crate) fn batch<'a>(
 ) -> (Batch<'a>, Option<Poison>) {
     let mut events = Vec::with_capacity(taken.events.len());
     for logged in &taken.events {
-        if !categories.contains(&logged.stream.category()) || logged.is_systems() {
+        if logged.position <= from.position
+            || !categories.contains(&logged.stream.category())
+            || logged.is_systems()
+        {
             continue;
         }
         match logged.decode() {

@@ -16,11 +16,12 @@ use tokio::{runtime::Handle, sync::watch, time::timeout};
 use uuid::Uuid;
 
 use crate::{
-    Projection, ProjectionState, ProjectionStatus, Sink, Source, SqlSink,
+    NotBegun, Projection, ProjectionState, ProjectionStatus, Sink, Source, SqlSink,
     lease::Leases,
     orders::Orders,
     products::Products,
     projector::{Posted, Projector},
+    rebuilds::Rebuilds,
     sales::Sales,
     stock::Stock,
     users::Users,
@@ -43,6 +44,7 @@ pub struct Projectors {
 struct Running {
     name: &'static str,
     posted: watch::Receiver<Posted>,
+    rebuilds: Rebuilds,
 }
 
 /// Why a projection has not posted what was waited for.
@@ -97,8 +99,10 @@ impl Projectors {
     /// If the system gives no thread.
     pub fn start(&mut self, sink: impl Sink) -> std::io::Result<()> {
         let name = sink.name();
+        let rebuilds = Rebuilds::of(&sink);
         let begun = Posted {
             position: Position::START,
+            generation: None,
             state: ProjectionState::CatchingUp,
             error: None,
             source: Source::Store,
@@ -112,6 +116,7 @@ impl Projectors {
             sink,
             posted: told.clone(),
             stop: self.stop.subscribe(),
+            installed: rebuilds.installed(),
         };
         let runtime = Handle::current();
         let thread = std::thread::Builder::new().name(format!("post-{name}")).spawn(move || {
@@ -123,7 +128,7 @@ impl Projectors {
                 });
             }
         })?;
-        self.running.push(Running { name, posted });
+        self.running.push(Running { name, posted, rebuilds });
         self.threads().push(thread);
         Ok(())
     }
@@ -151,13 +156,25 @@ impl Projectors {
     pub async fn status(&self) -> Result<Vec<ProjectionStatus>, ReadError> {
         let mut found = Vec::with_capacity(self.running.len());
         for running in &self.running {
-            let Posted { position, state, error, source, standing_by } =
+            let Posted { position, generation, state, error, source, standing_by } =
                 running.posted.borrow().clone();
             let status = ProjectionStatus::of(&self.store, running.name, position, state, error);
             let source = (!standing_by).then_some(source);
-            found.push(ProjectionStatus { source, ..status.await? });
+            let (rebuilding, rebuilt) = running.rebuilds.shown();
+            let status = status.await?;
+            found.push(ProjectionStatus { source, generation, rebuilding, rebuilt, ..status });
         }
         Ok(found)
+    }
+
+    /// Begins to build the next generation of a projection beside the one that is read; live posting
+    /// goes on. How far it is, [`Projectors::status`] tells. Called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`NotBegun`]
+    pub fn rebuild(&self, name: &str) -> Result<(), NotBegun> {
+        let running = self.running.iter().find(|running| running.name == name);
+        running.ok_or(NotBegun::Unknown)?.rebuilds.begin(&self.store, self.stop.subscribe())
     }
 
     /// Waits, at most `patience`, until the projection has posted `position`.
@@ -197,6 +214,9 @@ impl Projectors {
     /// finds nothing to do.
     pub async fn stop(&self) {
         self.stop.send_replace(true);
+        for running in &self.running {
+            running.rebuilds.over().await;
+        }
         let threads = std::mem::take(&mut *self.threads());
         // Joining blocks, and a thread has nothing more to say than its log did.
         let _ = tokio::task::spawn_blocking(move || {

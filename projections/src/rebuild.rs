@@ -7,14 +7,14 @@ use infra::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 use uuid::Uuid;
 
 use crate::{
-    Projection, Sink, SinkError, SqlSink, feed::Taken, orders::Orders, products::Products,
-    projector::batch, sales::Sales, stock::Stock, users::Users,
+    Projection, Sink, SinkError, SqlSink, divergence, feed::Taken, orders::Orders,
+    products::Products, projector::batch, sales::Sales, stock::Stock, users::Users,
 };
 
 /// Pages read ahead of the slowest sink.
@@ -28,17 +28,23 @@ const REST_PART: usize = 8;
 
 /// Posts projections anew from the start of the log, all from one reading of it: each event is
 /// read and decoded once, and each sink folds on a thread of its own. A sink sees the pages that
-/// hold an event of its categories, and the last one.
+/// hold an event of its categories, and the last one. What was begun and left is gone on with. At
+/// the log's end each sink posts what came meanwhile and takes the place of what is read, which may
+/// be posted further all the time.
 #[derive(Debug)]
 pub struct Rebuild {
     store: EventStore,
     sinks: Vec<Task>,
+    stop: watch::Receiver<bool>,
+    /// Where the log is taken to end.
+    end: Position,
 }
 
 #[derive(Debug)]
 struct Task {
     name: &'static str,
     categories: &'static [&'static str],
+    opened: Option<oneshot::Receiver<Opened>>,
     steps: mpsc::Sender<Step>,
     done: oneshot::Receiver<Result<Checkpoint, SinkError>>,
     thread: thread::JoinHandle<()>,
@@ -46,6 +52,13 @@ struct Task {
     concerned: usize,
     /// Pages since the last of them.
     passed: usize,
+}
+
+/// What a sink tells the reader.
+#[derive(Debug)]
+struct Opened {
+    checkpoint: Checkpoint,
+    generation: Option<u64>,
 }
 
 /// What the reader tells a sink.
@@ -66,12 +79,16 @@ struct Page {
 /// How far a rebuild is.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
+    /// The place where it began.
+    pub begin: Position,
     /// The place read up to.
     pub position: Position,
     /// Where the log ended when it began.
     pub head: Position,
     /// Events read.
     pub events: u64,
+    /// The generation that is being built, if one alone is.
+    pub generation: Option<u64>,
 }
 
 /// What became of one projection.
@@ -86,7 +103,19 @@ pub struct Rebuilt {
 impl Rebuild {
     /// Of no projection yet.
     pub fn new(store: EventStore) -> Self {
-        Self { store, sinks: Vec::new() }
+        // Nobody asks it to stop.
+        let stop = watch::Sender::new(false).subscribe();
+        Self { store, sinks: Vec::new(), stop, end: Position(u64::MAX) }
+    }
+
+    /// The same, given up as soon as `stop` says so: what is built by then is gone on with.
+    pub fn until(self, stop: watch::Receiver<bool>) -> Self {
+        Self { stop, ..self }
+    }
+
+    /// The same, of the log as it was when it ended there.
+    pub fn up_to(self, end: Position) -> Self {
+        Self { end, ..self }
     }
 
     /// Adds a sink that posts beside what is read. Called within a tokio runtime.
@@ -97,13 +126,17 @@ impl Rebuild {
         let (name, categories) = (sink.name(), sink.categories());
         let (steps, from_reader) = mpsc::channel(AHEAD);
         let (tell, done) = oneshot::channel();
+        let (open, opened) = oneshot::channel();
         let runtime = Handle::current();
+        let (store, stop, end) = (self.store.clone(), self.stop.clone(), self.end);
         let thread = thread::Builder::new().name(format!("rebuild-{name}")).spawn(move || {
-            let outcome = runtime.block_on(post_all(sink, from_reader));
+            let building = Building { sink, store, stop, end };
+            let outcome = runtime.block_on(building.post_all(open, from_reader));
             // Nobody listens any more if the reader failed.
             let _ = tell.send(outcome);
         })?;
-        self.sinks.push(Task { name, categories, steps, done, thread, concerned: 0, passed: 0 });
+        let (opened, concerned, passed) = (Some(opened), 0, 0);
+        self.sinks.push(Task { name, categories, opened, steps, done, thread, concerned, passed });
         Ok(())
     }
 
@@ -138,10 +171,19 @@ impl Rebuild {
         mut progress: impl FnMut(Progress),
     ) -> Result<Vec<Rebuilt>, ReadError> {
         let head = self.store.head().await?;
-        let (mut events, mut last) = (0, None);
-        let mut next = Some(read_ahead(&self.store, Position::START));
-        while let Some(reading) = next {
+        let opened = self.opened().await;
+        let generation = match opened.as_slice() {
+            [one] => one.generation,
+            _ => None,
+        };
+        let begin = opened.into_iter().map(|opened| opened.checkpoint);
+        let begin = begin.min_by_key(|checkpoint| checkpoint.position);
+        let begin = begin.unwrap_or_else(|| Checkpoint::start(self.store.id()));
+        let (mut events, mut last) = (0, begin.last);
+        let mut next = Some(read_ahead(&self.store, begin.position));
+        while let Some(reading) = next.take_if(|_| !*self.stop.borrow()) {
             let page = reading.await.map_err(|e| ReadError::Unavailable(e.to_string()))??;
+            let page = cut(page, self.end);
             let position = page.scanned_to;
             next = (!page.at_end).then(|| read_ahead(&self.store, position));
             events += page.events.len() as u64;
@@ -155,7 +197,7 @@ impl Rebuild {
             for sink in &mut self.sinks {
                 sink.tell(&page).await;
             }
-            progress(Progress { position, head, events });
+            progress(Progress { begin: begin.position, position, head, events, generation });
         }
         let mut rebuilt = Vec::with_capacity(self.sinks.len());
         for Task { name, steps, done, thread, .. } in self.sinks {
@@ -169,6 +211,27 @@ impl Rebuild {
         }
         Ok(rebuilt)
     }
+
+    /// Waits until every sink knows from where it goes on; those that cannot begin say so at the
+    /// end.
+    async fn opened(&mut self) -> Vec<Opened> {
+        let mut opened = Vec::with_capacity(self.sinks.len());
+        for sink in &mut self.sinks {
+            if let Some(opening) = sink.opened.take() {
+                opened.extend(opening.await.ok());
+            }
+        }
+        opened
+    }
+}
+
+/// What of a page stands up to `end`.
+fn cut(mut page: LogPage, end: Position) -> LogPage {
+    if page.scanned_to >= end {
+        page.events.retain(|logged| logged.position <= end);
+        (page.scanned_to, page.at_end) = (end, true);
+    }
+    page
 }
 
 /// The page behind `from`, read beside whatever the caller does meanwhile.
@@ -195,35 +258,101 @@ impl Task {
     }
 }
 
-async fn post_all(
-    mut sink: impl Sink,
-    mut steps: mpsc::Receiver<Step>,
-) -> Result<Checkpoint, SinkError> {
-    let mut checkpoint = sink.checkpoint().await?;
-    let mut at_end = false;
-    let mut gathered = Vec::with_capacity(PAGES);
-    while !at_end {
-        // Without an end the reader has failed, and nothing is to be put in place.
-        let step = steps.recv().await;
-        let step =
-            step.ok_or_else(|| SinkError::Unavailable("the log's end is missing".to_owned()))?;
-        let rest = matches!(step, Step::Rest);
-        if let Step::Post(page) = step {
-            at_end = page.taken.at_end;
-            gathered.push(page);
-        }
-        if rest || at_end || gathered.len() == PAGES {
-            checkpoint = post(&mut sink, checkpoint, &gathered).await?;
-            gathered.clear();
-        }
-        if rest {
-            sink.rest().await?;
-        }
-    }
-    sink.install().await?;
-    Ok(checkpoint)
+/// A sink on its thread.
+struct Building<S> {
+    sink: S,
+    store: EventStore,
+    stop: watch::Receiver<bool>,
+    end: Position,
 }
 
+impl<S: Sink> Building<S> {
+    async fn post_all(
+        mut self,
+        open: oneshot::Sender<Opened>,
+        mut steps: mpsc::Receiver<Step>,
+    ) -> Result<Checkpoint, SinkError> {
+        let mut checkpoint = self.begin().await?;
+        let generation = self.sink.generation();
+        // If the reader is gone, so are the steps.
+        let _ = open.send(Opened { checkpoint: checkpoint.clone(), generation });
+        let mut at_end = false;
+        let mut gathered = Vec::with_capacity(PAGES);
+        while !at_end {
+            // Without an end the reader has failed, and nothing is to be put in place.
+            let step = steps.recv().await;
+            let step =
+                step.ok_or_else(|| SinkError::Unavailable("the log's end is missing".to_owned()))?;
+            let rest = matches!(step, Step::Rest);
+            if let Step::Post(page) = step {
+                at_end = page.taken.at_end;
+                gathered.push(page);
+            }
+            if rest || at_end || gathered.len() == PAGES {
+                checkpoint = post(&mut self.sink, checkpoint, &gathered).await?;
+                gathered.clear();
+            }
+            if rest {
+                self.sink.rest().await?;
+            }
+        }
+        self.sink.prepare().await?;
+        self.switch(checkpoint).await
+    }
+
+    /// Where it goes on: what was posted before has to be of this very log.
+    async fn begin(&mut self) -> Result<Checkpoint, SinkError> {
+        let checkpoint = self.sink.checkpoint().await?;
+        let head = self.store.head().await?;
+        match divergence(&self.store, &checkpoint, head).await? {
+            None => Ok(checkpoint),
+            Some(_) => self.sink.afresh().await,
+        }
+    }
+
+    /// Posts what came meanwhile until it takes the place of what is read.
+    async fn switch(&mut self, mut checkpoint: Checkpoint) -> Result<Checkpoint, SinkError> {
+        checkpoint = self.catch_up(checkpoint).await?;
+        // Most of it is on the disk then: the switch itself is short.
+        self.sink.prepare().await?;
+        loop {
+            checkpoint = self.catch_up(checkpoint).await?;
+            match self.sink.install().await {
+                Ok(()) => return Ok(checkpoint),
+                Err(SinkError::Behind(live)) => {
+                    // Read behind it: what is posted further than the log goes is of no log that is.
+                    if self.store.head().await? < live {
+                        self.sink.replace().await?;
+                        return Ok(checkpoint);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Posts up to the log's end.
+    async fn catch_up(&mut self, mut checkpoint: Checkpoint) -> Result<Checkpoint, SinkError> {
+        loop {
+            if *self.stop.borrow() {
+                return Err(SinkError::Unavailable("the process ends".to_owned()));
+            }
+            let (from, all) = (checkpoint.position, Filter::default());
+            let page = self.store.read_log(from, Direction::Forwards, &all, MAX_PAGE).await?;
+            let page = cut(page, self.end);
+            let at_end = page.at_end;
+            let ours = page.events.iter().rev().find(|logged| logged.is_ours());
+            let last = ours.map(|logged| (logged.position, logged.id)).or(checkpoint.last);
+            let page = Arc::new(Page { taken: page.into(), last });
+            checkpoint = post(&mut self.sink, checkpoint, &[page]).await?;
+            if at_end {
+                return Ok(checkpoint);
+            }
+        }
+    }
+}
+
+/// Posts pages, but for what is posted already.
 async fn post(
     sink: &mut impl Sink,
     from: Checkpoint,
@@ -231,6 +360,9 @@ async fn post(
 ) -> Result<Checkpoint, SinkError> {
     let mut whole = crate::Batch { from: from.clone(), to: from, events: Vec::new() };
     for page in pages {
+        if page.taken.scanned_to <= whole.to.position {
+            continue;
+        }
         let (part, poison) = batch(whole.to.clone(), &page.taken, sink.categories());
         if let Some(poison) = poison {
             return Err(poison.into());

@@ -1,5 +1,8 @@
 use event_schemas::{Decoded, Event, Logged, Metadata, Position};
-use infra::read_models::{Checkpoint, ReadModelError};
+use infra::{
+    event_store::ReadError,
+    read_models::{Checkpoint, ReadModelError},
+};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -31,9 +34,28 @@ pub trait Sink: Send + 'static {
         async { Ok(()) }
     }
 
+    /// The same projection into a generation of its own, beside the one that is read: what was
+    /// begun and left unfinished, or a new one. Nothing is opened yet.
+    fn anew(&self) -> Self;
+
+    /// In a rebuild: throws away what is being built and begins anew.
+    fn afresh(&mut self) -> impl Future<Output = Result<Checkpoint, SinkError>> + Send;
+
+    /// In a rebuild the log's end is near: what can be done before [`Sink::install`] is done.
+    fn prepare(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;
+
     /// Ends a rebuild: everything is posted, and this generation takes the place of the one
-    /// before. Not called in live posting.
+    /// before, unless that is posted further. Not called in live posting.
+    ///
+    /// # Errors
+    /// [`SinkError::Behind`]
     fn install(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// The same, however far the one before is posted.
+    fn replace(&mut self) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// The number of the generation that is posted into, if it is known.
+    fn generation(&self) -> Option<u64>;
 }
 
 /// Events that are posted together.
@@ -65,6 +87,10 @@ pub enum SinkError {
     /// The checkpoint was elsewhere; nothing was applied.
     #[error("somebody else moved the checkpoint")]
     Moved,
+    /// The generation that is read is posted up to there, further than the one that was to take its
+    /// place; nothing was changed.
+    #[error("what is read is posted up to position {0} meanwhile")]
+    Behind(Position),
     /// What is stored cannot be gone on with: it waits for a rebuild.
     #[error("{0}")]
     Damaged(String),
@@ -139,6 +165,7 @@ impl From<ReadModelError> for SinkError {
     fn from(error: ReadModelError) -> Self {
         match error {
             ReadModelError::Moved(_) => Self::Moved,
+            ReadModelError::Behind { live, .. } => Self::Behind(live),
             ReadModelError::Unavailable(_) | ReadModelError::Missing(_) => {
                 Self::Unavailable(error.to_string())
             }
@@ -146,5 +173,11 @@ impl From<ReadModelError> for SinkError {
                 Self::Damaged(error.to_string())
             }
         }
+    }
+}
+
+impl From<ReadError> for SinkError {
+    fn from(error: ReadError) -> Self {
+        Self::Unavailable(error.to_string())
     }
 }

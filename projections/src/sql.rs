@@ -76,7 +76,10 @@ impl<P: Projection> Sink for SqlSink<P> {
     async fn checkpoint(&mut self) -> Result<Checkpoint, SinkError> {
         if self.writer.is_none() {
             self.writer = Some(if self.anew {
-                self.models.build(P::SCHEMA, self.store).await?
+                match self.models.unfinished(P::SCHEMA, self.store).await? {
+                    Some(unfinished) => unfinished,
+                    None => self.models.build(P::SCHEMA, self.store).await?,
+                }
             } else {
                 self.models.open(P::SCHEMA, self.store).await?
             });
@@ -99,7 +102,31 @@ impl<P: Projection> Sink for SqlSink<P> {
         Ok(self.writer()?.index().await?)
     }
 
+    fn anew(&self) -> Self {
+        Self::anew(self.models.clone(), self.store)
+    }
+
+    async fn afresh(&mut self) -> Result<Checkpoint, SinkError> {
+        self.writer = None;
+        self.writer = Some(self.models.build(P::SCHEMA, self.store).await?);
+        self.checkpoint().await
+    }
+
+    async fn prepare(&mut self) -> Result<(), SinkError> {
+        let writer = self.writer()?;
+        writer.index().await?;
+        Ok(writer.sync()?)
+    }
+
     async fn install(&mut self) -> Result<(), SinkError> {
         Ok(self.writer()?.install().await?)
+    }
+
+    async fn replace(&mut self) -> Result<(), SinkError> {
+        Ok(self.writer()?.replace().await?)
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.writer.as_ref().map(Writer::generation)
     }
 }

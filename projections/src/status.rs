@@ -24,9 +24,40 @@ pub struct ProjectionStatus {
     pub lag: Lag,
     /// What keeps it from going on, or what it is trying again after.
     pub error: Option<String>,
+    /// The number of the generation that is read, if it is known.
+    pub generation: Option<u64>,
+    /// The generation that is being built beside it by this process.
+    pub rebuilding: Option<Rebuilding>,
+    /// How the last rebuild of this process ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rebuilt: Option<Ended>,
     /// Where its events come from, seen from within the process that posts it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
+}
+
+/// A generation that is being built.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rebuilding {
+    /// Its number, once that is known.
+    pub generation: Option<u64>,
+    /// The place that it is built up to.
+    pub position: Position,
+    /// Events a second.
+    pub rate: u64,
+    /// How long it takes to the log's end at that rate, if that can be told.
+    pub seconds_left: Option<u64>,
+}
+
+/// How a rebuild ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ended {
+    /// The generation that was built, if it got so far.
+    pub generation: Option<u64>,
+    /// The place that it was posted up to when it took its place.
+    pub position: Option<Position>,
+    /// Why the generation before is still in its place, if it is.
+    pub error: Option<String>,
 }
 
 /// What a projection does.
@@ -76,7 +107,19 @@ impl ProjectionStatus {
                 seconds: oldest_beyond(store, position).await?.map(age),
             }
         };
-        Ok(Self { name, position, head, state, lag, error, source: None })
+        let (generation, rebuilding, rebuilt, source) = (None, None, None, None);
+        Ok(Self {
+            name,
+            position,
+            head,
+            state,
+            lag,
+            error,
+            generation,
+            rebuilding,
+            rebuilt,
+            source,
+        })
     }
 }
 
@@ -91,9 +134,9 @@ pub async fn read_status(
     let mut found = Vec::new();
     for schema in crate::SCHEMAS {
         let snapshot = models.reader(schema).snapshot().await;
-        let (checkpoint, mut error) = match snapshot {
-            Ok(snapshot) => (snapshot.checkpoint().clone(), None),
-            Err(error) => (Checkpoint::start(store.id()), Some(error.to_string())),
+        let (checkpoint, generation, mut error) = match snapshot {
+            Ok(snapshot) => (snapshot.checkpoint().clone(), Some(snapshot.generation()), None),
+            Err(error) => (Checkpoint::start(store.id()), None, Some(error.to_string())),
         };
         let state = match divergence(store, &checkpoint, store.head().await?).await? {
             Some(reason) => {
@@ -104,7 +147,8 @@ pub async fn read_status(
             None => ProjectionState::CatchingUp,
         };
         let position = checkpoint.position;
-        found.push(ProjectionStatus::of(store, schema.name, position, state, error).await?);
+        let status = ProjectionStatus::of(store, schema.name, position, state, error).await?;
+        found.push(ProjectionStatus { generation, ..status });
     }
     Ok(found)
 }

@@ -22,17 +22,22 @@ mod state;
 mod stock;
 mod users;
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    routing::{get, post},
+};
 use infra::http::ProblemKind;
 
 pub use self::audit::{AUDIT_DIFFERENT, AUDIT_UNAVAILABLE};
+pub use self::projections::{ALREADY_REBUILDING, NO_PROJECTOR};
 pub use health::{Check, Health, HealthStatus};
 pub use openapi::openapi;
 pub use reports::sales::REPORT_TOO_LARGE;
 pub use state::{HealthCheck, QueryParts, QueryState};
 
 /// The kinds of problem that only queries have.
-pub static KINDS: &[&ProblemKind] = &[&REPORT_TOO_LARGE, &AUDIT_UNAVAILABLE, &AUDIT_DIFFERENT];
+pub static KINDS: &[&ProblemKind] =
+    &[&REPORT_TOO_LARGE, &AUDIT_UNAVAILABLE, &AUDIT_DIFFERENT, &ALREADY_REBUILDING, &NO_PROJECTOR];
 
 /// Every query.
 pub fn router(state: QueryState) -> Router {
@@ -67,6 +72,7 @@ pub fn router(state: QueryState) -> Router {
 pub fn process_router(state: QueryState) -> Router {
     Router::new()
         .route("/v1/projections", get(projections::projections))
+        .route("/v1/projections/{name}/rebuild", post(projections::rebuild))
         .route("/v1/audit/head", get(audit::head))
         .route("/v1/audit/proof", get(audit::proof))
         .route("/health/live", get(health::live))

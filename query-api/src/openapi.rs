@@ -1,6 +1,7 @@
 use infra::http::{
-    BAD_REQUEST, FaultDocument, INTERNAL, MISDIRECTED, NOT_FOUND, NOT_YET_POSTED,
-    PROJECTION_DIVERGED, PROJECTION_STOPPED, ProblemDocument, STORAGE_FULL, UNAVAILABLE,
+    BAD_REQUEST, FaultDocument, IDEMPOTENCY_KEY_MALFORMED, IDEMPOTENCY_KEY_MISSING, INTERNAL,
+    MISDIRECTED, NOT_FOUND, NOT_YET_POSTED, PROJECTION_DIVERGED, PROJECTION_STOPPED,
+    ProblemDocument, STORAGE_FULL, UNAVAILABLE,
     openapi::{add_header, add_parameter, add_problems},
 };
 use utoipa::{
@@ -14,6 +15,7 @@ use utoipa::{
 use crate::{
     answers,
     audit::{AUDIT_DIFFERENT, AUDIT_UNAVAILABLE},
+    projections::{ALREADY_REBUILDING, NO_PROJECTOR},
     reports::sales::REPORT_TOO_LARGE,
 };
 
@@ -50,6 +52,7 @@ use crate::{
         crate::events::page::events,
         crate::events::live::live,
         crate::projections::projections,
+        crate::projections::rebuild,
         crate::audit::head,
         crate::audit::proof,
         crate::health::live,
@@ -84,8 +87,37 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         if let Some(operation) = &mut item.get {
             complete(path, operation);
         }
+        if let Some(operation) = &mut item.post {
+            complete_rebuild(operation);
+        }
     }
     document
+}
+
+/// The one thing that is asked for here and is no query.
+fn complete_rebuild(operation: &mut Operation) {
+    let (place, text) = (ParameterIn::Header, Type::String);
+    let key = "Any text of 1 to 255 visible ASCII characters; whether one is under way is looked at anew each time";
+    add_parameter(operation, place.clone(), "Idempotency-Key", text.clone(), key, "rebuild-1");
+    let id = "An id of the caller's own for this request";
+    add_parameter(operation, place, "Request-Id", text, id, "my-request-1");
+    add_problems(
+        operation,
+        [
+            &BAD_REQUEST,
+            &IDEMPOTENCY_KEY_MISSING,
+            &IDEMPOTENCY_KEY_MALFORMED,
+            &NOT_FOUND,
+            &ALREADY_REBUILDING,
+            &NO_PROJECTOR,
+            &MISDIRECTED,
+            &UNAVAILABLE,
+            &INTERNAL,
+        ],
+    );
+    add_header(operation, "202", "Location", "Where to ask how far it is");
+    add_header(operation, "", "Request-Id", "The caller's id if it sent one, else a new one");
+    add_header(operation, "503", "Retry-After", "Seconds");
 }
 
 /// Adds what all operations of a kind have in common.

@@ -49,7 +49,7 @@ pub(crate) struct Connection {
 impl Target {
     /// Of `http://HOST:PORT`.
     pub(crate) async fn parse(url: &str) -> Result<Self, Failure> {
-        let problem = |why: &str| Failure::usage(format!("--url {url:?}: {why}"));
+        let problem = |why: &str| Failure::usage(format!("the URL {url:?}: {why}"));
         let uri: Uri = url.parse().map_err(|_| problem("this is no URL"))?;
         if uri.scheme_str() != Some("http") || !matches!(uri.path(), "" | "/") {
             return Err(problem("it has to look like http://127.0.0.1:8080"));

@@ -1,7 +1,7 @@
 //! `daybook bench`: loads a running server and says how it did.
 
 mod check;
-mod client;
+pub(crate) mod client;
 mod constant;
 mod eventstore;
 mod lag;

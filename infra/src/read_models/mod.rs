@@ -103,6 +103,15 @@ pub enum ReadModelError {
     /// The checkpoint is not where this writer left it: somebody else wrote.
     #[error("the read model {0} is written by somebody else, too")]
     Moved(&'static str),
+    /// The generation that is read is posted further than the one that was to take its place:
+    /// somebody may have been shown that. Nothing was changed.
+    #[error("the read model {name} is posted up to position {live} meanwhile")]
+    Behind {
+        /// The read model.
+        name: &'static str,
+        /// How far it is.
+        live: Position,
+    },
     /// Nothing that will not pass: a full disk, a lock, an IO error. Trying again is right, after
     /// the checkpoint has been read.
     #[error("{0}")]
@@ -113,6 +122,11 @@ impl Checkpoint {
     /// Nothing is posted yet.
     pub const fn start(store: StoreId) -> Self {
         Self { store, position: Position::START, last: None }
+    }
+
+    /// Whether the other one is posted further from the same store.
+    pub fn is_behind(&self, other: &Self) -> bool {
+        self.store == other.store && self.position < other.position
     }
 }
 
@@ -200,7 +214,8 @@ impl ReadModels {
     }
 
     /// Begins a new generation beside the one that is read: written fast, without secondary
-    /// indexes and without syncs, and seen by nobody before [`Writer::install`].
+    /// indexes and without syncs, and seen by nobody before [`Writer::install`]. What was begun and
+    /// left before is removed.
     ///
     /// # Errors
     /// [`ReadModelError::Unavailable`].
@@ -212,6 +227,33 @@ impl ReadModels {
         match self {
             Self::Sqlite(models) => models.build(schema, store).map(Writer::Sqlite),
             Self::Mysql(models) => models.build(schema, store).await.map(Writer::Mysql),
+        }
+    }
+
+    /// Goes on with the generation that was begun by [`ReadModels::build`] and left unfinished, from
+    /// its checkpoint; none if there is none that this very code began for this store.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`].
+    pub async fn unfinished(
+        &self,
+        schema: &'static Schema,
+        store: StoreId,
+    ) -> Result<Option<Writer>, ReadModelError> {
+        match self {
+            Self::Sqlite(models) => Ok(models.unfinished(schema, store)?.map(Writer::Sqlite)),
+            Self::Mysql(models) => Ok(models.unfinished(schema, store).await?.map(Writer::Mysql)),
+        }
+    }
+
+    /// Removes the generations that were replaced. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`].
+    pub async fn drop_old(&self, schema: &'static Schema) -> Result<usize, ReadModelError> {
+        match self {
+            Self::Sqlite(models) => models.drop_old(schema),
+            Self::Mysql(models) => models.drop_old(schema).await,
         }
     }
 
@@ -282,15 +324,50 @@ impl Writer {
         }
     }
 
-    /// Ends a generation begun by [`ReadModels::build`]: makes its secondary indexes if it has none
-    /// yet, syncs it and puts it in the place of the one before.
+    /// Brings to the disk what a generation begun by [`ReadModels::build`] has by now, so that
+    /// [`Writer::install`] has little left to bring.
     ///
     /// # Errors
-    /// [`ReadModelError::Unavailable`]; the generation before is still in its place.
+    /// [`ReadModelError::Unavailable`]
+    pub fn sync(&mut self) -> Result<(), ReadModelError> {
+        match self {
+            Self::Sqlite(writer) => writer.sync(),
+            Self::Mysql(_) => Ok(()),
+        }
+    }
+
+    /// The number of the generation that is written.
+    pub fn generation(&self) -> u64 {
+        match self {
+            Self::Sqlite(writer) => writer.generation(),
+            Self::Mysql(writer) => writer.generation(),
+        }
+    }
+
+    /// Ends a generation begun by [`ReadModels::build`]: makes its secondary indexes if it has none
+    /// yet, syncs it and puts it in the place of the one before, which stays until
+    /// [`ReadModels::drop_old`] or the next switch. Whoever posts into that one meets
+    /// [`ReadModelError::Moved`] and goes on in this one, whoever queries sees this one from the
+    /// next snapshot on.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Behind`] if the one before is posted further, [`ReadModelError::Unavailable`];
+    /// the generation before is still in its place.
     pub async fn install(&mut self) -> Result<(), ReadModelError> {
         match self {
             Self::Sqlite(writer) => writer.install(),
             Self::Mysql(writer) => writer.install().await,
+        }
+    }
+
+    /// The same, however far the one before is posted: right where what it posted is not in the log.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`]; the generation before is still in its place.
+    pub async fn replace(&mut self) -> Result<(), ReadModelError> {
+        match self {
+            Self::Sqlite(writer) => writer.replace(),
+            Self::Mysql(writer) => writer.replace().await,
         }
     }
 }
@@ -326,6 +403,14 @@ impl Snapshot {
         match self {
             Self::Sqlite(snapshot) => snapshot.checkpoint(),
             Self::Mysql(snapshot) => snapshot.checkpoint(),
+        }
+    }
+
+    /// The number of the generation that is read.
+    pub fn generation(&self) -> u64 {
+        match self {
+            Self::Sqlite(snapshot) => snapshot.generation(),
+            Self::Mysql(snapshot) => snapshot.generation(),
         }
     }
 

@@ -13,6 +13,8 @@ mod words;
 
 use std::path::PathBuf;
 
+use event_schemas::Position;
+
 pub use self::{
     document::{Change, Document, Found},
     elasticsearch::{ElasticsearchIndex, ElasticsearchUrl, InvalidElasticsearchUrl},
@@ -46,6 +48,10 @@ pub enum SearchError {
         /// Where it stands.
         found: Option<Checkpoint>,
     },
+    /// The generation that is searched is posted further than the one that was to take its place:
+    /// somebody may have been shown that. Nothing was changed.
+    #[error("the search index is posted up to position {0} meanwhile")]
+    Behind(Position),
     /// The schema has no such field, or not of that kind.
     #[error("the search index has no {kind} {name:?}")]
     NoSuchField {
@@ -188,28 +194,70 @@ impl SearchIndex {
     }
 
     /// An empty index without a checkpoint, to be posted from the start. It takes this one's place
-    /// by [`SearchIndex::install`]; an engine that holds one index only empties it at once.
+    /// by [`SearchIndex::install`].
     ///
     /// # Errors
     /// As [`SearchIndex::commit`].
     pub async fn anew(&self) -> Result<Self, SearchError> {
         match self {
-            Self::Tantivy(index) => {
-                index.clear().await?;
-                Ok(self.clone())
-            }
+            Self::Tantivy(index) => index.anew().await.map(Self::Tantivy),
             Self::Elasticsearch(index) => index.anew().await.map(Self::Elasticsearch),
         }
     }
 
-    /// Puts an index made by [`SearchIndex::anew`] in its place: queries see it from now on.
+    /// An index that was begun by [`SearchIndex::anew`] and left unfinished, if there is one of this
+    /// schema.
+    ///
+    /// # Errors
+    /// As [`SearchIndex::commit`].
+    pub async fn unfinished(&self) -> Result<Option<Self>, SearchError> {
+        match self {
+            Self::Tantivy(index) => Ok(index.unfinished().await?.map(Self::Tantivy)),
+            Self::Elasticsearch(index) => Ok(index.unfinished().await?.map(Self::Elasticsearch)),
+        }
+    }
+
+    /// Puts an index made by [`SearchIndex::anew`] in its place: queries see it from now on, and
+    /// whoever writes to the one before meets [`SearchError::Moved`] or
+    /// [`SearchError::Unavailable`] and then goes on in this one. That one stays until
+    /// [`SearchIndex::drop_old`] or the next switch.
+    ///
+    /// # Errors
+    /// [`SearchError::Behind`] if the one before is posted further, [`SearchError::Unavailable`].
+    pub async fn install(&self) -> Result<(), SearchError> {
+        match self {
+            Self::Tantivy(index) => index.install(true).await,
+            Self::Elasticsearch(index) => index.install(true).await,
+        }
+    }
+
+    /// The same, however far the one before is posted.
     ///
     /// # Errors
     /// [`SearchError::Unavailable`].
-    pub async fn install(&self) -> Result<(), SearchError> {
+    pub async fn replace(&self) -> Result<(), SearchError> {
         match self {
-            Self::Tantivy(_) => Ok(()),
-            Self::Elasticsearch(index) => index.install().await,
+            Self::Tantivy(index) => index.install(false).await,
+            Self::Elasticsearch(index) => index.install(false).await,
+        }
+    }
+
+    /// Removes the generations that were replaced. Returns how many there were.
+    ///
+    /// # Errors
+    /// [`SearchError::Unavailable`].
+    pub async fn drop_old(&self) -> Result<usize, SearchError> {
+        match self {
+            Self::Tantivy(index) => index.drop_old().await,
+            Self::Elasticsearch(index) => index.drop_old().await,
+        }
+    }
+
+    /// The number of this generation, if it is known.
+    pub fn generation(&self) -> Option<u64> {
+        match self {
+            Self::Tantivy(index) => Some(index.generation()),
+            Self::Elasticsearch(index) => index.generation(),
         }
     }
 

@@ -26,7 +26,7 @@ const REST: Duration = Duration::from_millis(250);
 pub struct SearchSink {
     index: SearchIndex,
     store: StoreId,
-    /// Whether an empty index is made first.
+    /// Whether a generation of its own is opened first.
     anew: bool,
     rested: Instant,
 }
@@ -45,7 +45,7 @@ impl SearchSink {
         Self { index, store, anew: false, rested: Instant::now() }
     }
 
-    /// Posts everything into an empty index, which then takes this one's place.
+    /// Posts everything into a generation of its own, which then takes this one's place.
     pub fn anew(index: SearchIndex, store: StoreId) -> Self {
         Self { anew: true, ..Self::live(index, store) }
     }
@@ -144,7 +144,10 @@ impl Sink for SearchSink {
 
     async fn checkpoint(&mut self) -> Result<Checkpoint, SinkError> {
         if self.anew {
-            self.index = self.index.anew().await?;
+            self.index = match self.index.unfinished().await? {
+                Some(unfinished) => unfinished,
+                None => self.index.anew().await?,
+            };
             self.anew = false;
         }
         Ok(self.index.checkpoint().await?.unwrap_or_else(|| Checkpoint::start(self.store)))
@@ -168,8 +171,29 @@ impl Sink for SearchSink {
         Ok(())
     }
 
+    fn anew(&self) -> Self {
+        Self::anew(self.index.clone(), self.store)
+    }
+
+    async fn afresh(&mut self) -> Result<Checkpoint, SinkError> {
+        self.index = self.index.anew().await?;
+        self.checkpoint().await
+    }
+
+    async fn prepare(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     async fn install(&mut self) -> Result<(), SinkError> {
         Ok(self.index.install().await?)
+    }
+
+    async fn replace(&mut self) -> Result<(), SinkError> {
+        Ok(self.index.replace().await?)
+    }
+
+    fn generation(&self) -> Option<u64> {
+        self.index.generation()
     }
 
     fn set_aside(&self) -> Option<String> {
@@ -181,6 +205,7 @@ impl From<SearchError> for SinkError {
     fn from(error: SearchError) -> Self {
         match error {
             SearchError::Moved { .. } => Self::Moved,
+            SearchError::Behind(live) => Self::Behind(live),
             SearchError::Unavailable(_) | SearchError::Closed | SearchError::Locked(_) => {
                 Self::Unavailable(error.to_string())
             }

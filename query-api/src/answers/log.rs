@@ -80,6 +80,44 @@ pub struct Projection {
     /// Why it stopped, or what it is trying again after.
     #[schema(required)]
     error: Option<String>,
+    /// The number of the generation that is read; null while it is not known.
+    #[schema(required)]
+    generation: Option<u64>,
+    /// The generation that this process builds beside it, if it does.
+    #[schema(required)]
+    rebuilding: Option<RebuildingShape>,
+    /// How the last rebuild of this process ended; left out if there was none.
+    rebuilt: Option<RebuiltShape>,
+}
+
+/// A generation that is being built.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rebuilding)]
+pub struct RebuildingShape {
+    /// Null until it is known.
+    #[schema(required)]
+    generation: Option<u64>,
+    /// The place that it is built up to.
+    position: u64,
+    /// Events a second.
+    rate: u64,
+    /// Null while it cannot be told.
+    #[schema(required)]
+    seconds_left: Option<u64>,
+}
+
+/// How a rebuild ended.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Rebuilt)]
+pub struct RebuiltShape {
+    #[schema(required)]
+    generation: Option<u64>,
+    /// The place that it was posted up to when it took its place.
+    #[schema(required)]
+    position: Option<u64>,
+    /// Why the generation before is still in its place, if it is.
+    #[schema(required)]
+    error: Option<String>,
 }
 
 /// How far behind a projection is.

@@ -15,7 +15,10 @@ pub use audit::{InclusionProof, ProvenEvent, TreeHead};
 pub use catalogue::{
     FacetCount, Facets, FoundProduct, FoundVariant, Product, SearchResult, Stock, Variant,
 };
-pub use log::{ActorShape, HistoryEvent, LoggedEvent, Projection, ProjectionLag, Projections};
+pub use log::{
+    ActorShape, HistoryEvent, LoggedEvent, Projection, ProjectionLag, Projections, RebuildingShape,
+    RebuiltShape,
+};
 pub use orders::{Cancellation, Dispatch, Order, OrderLine, ShortLine};
 pub use past::{MadeBy, OrderAsOf, ProductAsOf, StockAsOf, TrailItem, UserAsOf};
 pub use users::{

@@ -7,14 +7,17 @@ use event_schemas::StoreId;
 use sqlx::{AssertSqlSafe, Executor as _, MySqlConnection};
 
 use super::{
-    super::{ReadModelError, Schema},
-    failed, sql,
+    super::{Checkpoint, ReadModelError, Schema},
+    failed, read_checkpoint, sql,
 };
 use crate::mysql::{self, answered, within};
 
 /// How long making the indexes of a table may take, or removing a table: a connection that has
 /// become silent is given up in the end.
 const LONG: Duration = Duration::from_secs(60 * 60);
+
+/// How often a switch is tried that meets a lock of somebody who posts.
+const ATTEMPTS: usize = 20;
 
 /// Makes the next generation, empty and without secondary indexes. One process at a time does this.
 pub(super) async fn make(
@@ -86,38 +89,111 @@ pub(super) async fn switch(
     switched.map(drop).map_err(|error| failed(schema, &error))
 }
 
-/// Puts a generation that was built in the place of the one that is read, which stays for those who
-/// are reading it.
+/// Puts a generation that was built in the place of the one that is read, which stays. With `own`,
+/// its checkpoint, only if that is not posted further; it is not posted into meanwhile.
 pub(super) async fn install(
     connection: &mut MySqlConnection,
     schema: &'static Schema,
     generation: i64,
+    own: Option<&Checkpoint>,
 ) -> Result<(), ReadModelError> {
     let fail = |error: sqlx::Error| failed(schema, &error);
     let before = live(connection, schema).await.map_err(fail)?;
-    switch(connection, schema, generation).await?;
+    begin_alone(connection, schema).await.map_err(fail)?;
+    let switched = switch_in_order(connection, schema, generation, own).await;
+    let end = if switched.is_ok() { "COMMIT" } else { "ROLLBACK" };
+    answered(connection.execute(end)).await.map_err(fail)?;
+    switched?;
     let prefix = sql::prefix(schema.name, generation);
     mysql::unlock(connection, &prefix).await.map_err(fail)?;
     let kept: Vec<_> = before.into_iter().chain([generation]).collect();
     // Not beside somebody who has made a generation and not yet claimed it.
     mysql::lock(connection, schema.name).await.map_err(fail)?;
-    let swept = sweep(connection, schema, &kept).await;
+    let swept = sweep(connection, schema, |other| !kept.contains(&other)).await;
     mysql::unlock(connection, schema.name).await.map_err(fail)?;
-    swept
+    swept.map(drop)
 }
 
-/// Removes every generation that nobody reads or builds, but for those in `kept`.
+/// Begins a transaction in which nobody posts. Whoever posts at the same moment goes first.
+async fn begin_alone(connection: &mut MySqlConnection, schema: &Schema) -> sqlx::Result<()> {
+    for attempt in 1.. {
+        answered(connection.execute("START TRANSACTION")).await?;
+        let locking = sqlx::query(sql::READ_REPLACED).bind(schema.name);
+        match answered(locking.fetch_optional(&mut *connection)).await {
+            Err(error) if mysql::is_lock_conflict(&error) && attempt < ATTEMPTS => {
+                answered(connection.execute("ROLLBACK")).await?;
+            }
+            locked => return locked.map(drop),
+        }
+    }
+    Ok(())
+}
+
+async fn switch_in_order(
+    connection: &mut MySqlConnection,
+    schema: &'static Schema,
+    generation: i64,
+    own: Option<&Checkpoint>,
+) -> Result<(), ReadModelError> {
+    let shown = read_checkpoint(connection, schema, sql::READ_REPLACED, None).await;
+    match (shown, own) {
+        (Ok(shown), Some(own)) if own.is_behind(&shown.checkpoint) => {
+            let live = shown.checkpoint.position;
+            Err(ReadModelError::Behind { name: schema.name, live })
+        }
+        (Err(error @ ReadModelError::Unavailable(_)), _) => Err(error),
+        // What cannot be read is not shown to anybody.
+        _ => switch(connection, schema, generation).await,
+    }
+}
+
+/// Claims a generation that was begun and left unfinished, if there is one.
+pub(super) async fn unfinished(
+    connection: &mut MySqlConnection,
+    schema: &'static Schema,
+    store: StoreId,
+) -> Result<Option<i64>, ReadModelError> {
+    let fail = |error: sqlx::Error| failed(schema, &error);
+    let live = live(connection, schema).await.map_err(fail)?.unwrap_or(0);
+    for generation in known(connection, schema).await.map_err(fail)? {
+        if generation <= live {
+            continue;
+        }
+        let found = read_checkpoint(connection, schema, sql::READ_BUILDING, Some(generation)).await;
+        let name = sql::prefix(schema.name, generation);
+        if found.is_ok_and(|found| found.checkpoint.store == store)
+            && has_all_tables(connection, schema, generation).await.map_err(fail)?
+            && mysql::try_lock(connection, &name).await.map_err(fail)?
+        {
+            return Ok(Some(generation));
+        }
+    }
+    Ok(None)
+}
+
+/// Removes what was replaced. Returns how many generations that were.
+pub(super) async fn drop_old(
+    connection: &mut MySqlConnection,
+    schema: &'static Schema,
+) -> Result<usize, ReadModelError> {
+    let live = live(connection, schema).await.map_err(|error| failed(schema, &error))?;
+    sweep(connection, schema, |other| live.is_some_and(|live| other < live)).await
+}
+
+/// Removes every generation for which `goes` holds and that nobody reads or builds. Returns how
+/// many that were.
 pub(super) async fn sweep(
     connection: &mut MySqlConnection,
     schema: &'static Schema,
-    kept: &[i64],
-) -> Result<(), ReadModelError> {
+    goes: impl Fn(i64) -> bool,
+) -> Result<usize, ReadModelError> {
     let swept = async {
+        let mut swept = 0;
         let live = live(connection, schema).await?;
         for generation in known(connection, schema).await? {
             let name = sql::prefix(schema.name, generation);
             if live == Some(generation)
-                || kept.contains(&generation)
+                || !goes(generation)
                 || !mysql::try_lock(connection, &name).await?
             {
                 continue;
@@ -129,12 +205,35 @@ pub(super) async fn sweep(
                 Err(error) if mysql::is_lock_conflict(&error) => {
                     tracing::info!(read_model = schema.name, generation, %error, "not yet removed");
                 }
-                other => other?,
+                other => {
+                    other?;
+                    swept += 1;
+                }
             }
         }
-        Ok(())
+        Ok(swept)
     };
     swept.await.map_err(|error| failed(schema, &error))
+}
+
+/// Whether every table of the generation was made: they are not made in one step.
+async fn has_all_tables(
+    connection: &mut MySqlConnection,
+    schema: &Schema,
+    generation: i64,
+) -> sqlx::Result<bool> {
+    Ok(tables(connection, schema, generation).await?.len() == schema.tables.len())
+}
+
+async fn tables(
+    connection: &mut MySqlConnection,
+    schema: &Schema,
+    generation: i64,
+) -> sqlx::Result<Vec<String>> {
+    // In a pattern an underscore stands for any character.
+    let pattern = format!("{}%", sql::prefix(schema.name, generation).replace('_', "\\_"));
+    let asking = sqlx::query_scalar(sql::TABLES_LIKE).bind(pattern);
+    answered(asking.fetch_all(connection)).await
 }
 
 async fn remove(
@@ -142,10 +241,7 @@ async fn remove(
     schema: &Schema,
     generation: i64,
 ) -> sqlx::Result<()> {
-    // In a pattern an underscore stands for any character.
-    let pattern = format!("{}%", sql::prefix(schema.name, generation).replace('_', "\\_"));
-    let asking = sqlx::query_scalar(sql::TABLES_LIKE).bind(pattern);
-    let tables: Vec<String> = answered(asking.fetch_all(&mut *connection)).await?;
+    let tables = tables(connection, schema, generation).await?;
     for table in tables {
         run_long(connection, format!("DROP TABLE IF EXISTS {table}")).await?;
     }

@@ -1,7 +1,8 @@
 //! One database for all read models of a shop. A generation is a set of tables,
 //! `NAME_GENERATION_TABLE`, with a checkpoint of its own; the row of `read_models` says which one
-//! is read. A generation that was replaced stays until the next one is made or the read model is
-//! opened anew, so that queries under way end in peace.
+//! is read. A generation that was replaced stays until the next one is made or somebody drops it, so
+//! that queries under way end in peace; one that was left unfinished, until somebody goes on with it
+//! or begins anew.
 
 mod generations;
 mod lease;
@@ -112,6 +113,20 @@ impl MysqlReadModels {
     ) -> Result<MysqlWriter, ReadModelError> {
         self.made().await?;
         MysqlWriter::build(Arc::clone(&self.url), schema, store).await
+    }
+
+    pub(super) async fn unfinished(
+        &self,
+        schema: &'static Schema,
+        store: StoreId,
+    ) -> Result<Option<MysqlWriter>, ReadModelError> {
+        self.made().await?;
+        MysqlWriter::unfinished(Arc::clone(&self.url), schema, store).await
+    }
+
+    pub(super) async fn drop_old(&self, schema: &'static Schema) -> Result<usize, ReadModelError> {
+        let mut connection = self.connect().await?;
+        generations::drop_old(&mut connection, schema).await
     }
 
     pub(super) fn reader(&self, schema: &'static Schema) -> MysqlReader {

@@ -112,6 +112,10 @@ impl MysqlSnapshot {
         &self.checkpoint
     }
 
+    pub(in super::super) const fn generation(&self) -> u64 {
+        self.generation.unsigned_abs()
+    }
+
     pub(in super::super) async fn query(
         &mut self,
         sql: &str,

@@ -54,6 +54,10 @@ pub(super) const READ_LIVE: &str = "SELECT c.generation, c.fingerprint, c.store,
 pub(super) const READ_WRITTEN: &str = "SELECT c.generation, c.fingerprint, c.store, c.position, c.last_position, c.last_id \
      FROM read_models AS r JOIN checkpoints AS c ON c.name = r.name AND c.generation = r.generation \
      WHERE r.name = ? LOCK IN SHARE MODE";
+/// As whoever switches has to know it: nothing is posted before the switch is over.
+pub(super) const READ_REPLACED: &str = "SELECT c.generation, c.fingerprint, c.store, c.position, c.last_position, c.last_id \
+     FROM read_models AS r JOIN checkpoints AS c ON c.name = r.name AND c.generation = r.generation \
+     WHERE r.name = ? FOR UPDATE";
 pub(super) const READ_BUILDING: &str = "SELECT generation, fingerprint, store, position, last_position, last_id \
      FROM checkpoints WHERE name = ? AND generation = ? LOCK IN SHARE MODE";
 /// A writer whose generation has been replaced finds no row, and neither does one whose checkpoint

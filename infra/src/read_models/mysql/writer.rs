@@ -94,7 +94,6 @@ impl MysqlWriter {
             }
             Err(error) => return Err(error),
         };
-        generations::sweep(connection, schema, &[generation]).await?;
         Ok(generation)
     }
 
@@ -107,7 +106,7 @@ impl MysqlWriter {
         let mut connection = mysql::connect(&url).await.map_err(fail)?;
         mysql::lock(&mut connection, schema.name).await.map_err(fail)?;
         let made = async {
-            generations::sweep(&mut connection, schema, &[]).await?;
+            generations::sweep(&mut connection, schema, |_| true).await?;
             let generation = generations::make(&mut connection, schema, store).await?;
             generations::claim(&mut connection, schema, generation).await?;
             Ok(generation)
@@ -115,6 +114,17 @@ impl MysqlWriter {
         let made = made.await;
         mysql::unlock(&mut connection, schema.name).await.map_err(fail)?;
         Ok(Self::of(url, schema, connection, made?, true))
+    }
+
+    pub(super) async fn unfinished(
+        url: Arc<MysqlUrl>,
+        schema: &'static Schema,
+        store: StoreId,
+    ) -> Result<Option<Self>, ReadModelError> {
+        let fail = |error: sqlx::Error| failed(schema, &error);
+        let mut connection = mysql::connect(&url).await.map_err(fail)?;
+        let found = generations::unfinished(&mut connection, schema, store).await?;
+        Ok(found.map(|generation| Self::of(url, schema, connection, generation, true)))
     }
 
     fn of(
@@ -238,13 +248,28 @@ impl MysqlWriter {
         self.kept(indexed)
     }
 
+    pub(in super::super) const fn generation(&self) -> u64 {
+        self.generation.unsigned_abs()
+    }
+
     pub(in super::super) async fn install(&mut self) -> Result<(), ReadModelError> {
         self.index().await?;
+        let own = self.checkpoint().await?;
+        self.switch(Some(&own)).await
+    }
+
+    pub(in super::super) async fn replace(&mut self) -> Result<(), ReadModelError> {
+        self.index().await?;
+        self.switch(None).await
+    }
+
+    async fn switch(&mut self, own: Option<&Checkpoint>) -> Result<(), ReadModelError> {
         if !self.building {
             return Ok(());
         }
         let (schema, generation) = (self.schema, self.generation);
-        let installed = generations::install(self.connected().await?, schema, generation).await;
+        let connection = self.connected().await?;
+        let installed = generations::install(connection, schema, generation, own).await;
         self.kept(installed)?;
         self.building = false;
         Ok(())

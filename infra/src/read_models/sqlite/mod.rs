@@ -1,10 +1,13 @@
 //! One SQLite file a read model and generation: `NAME-GENERATION.sqlite`, the highest generation
-//! is the one that is read. A generation being built is called `NAME-GENERATION.building`.
+//! is the one that is read. A generation being built is called `NAME-GENERATION.building`; renaming
+//! it is the switch, and whoever reads or posts in this process follows at once ([`known`]). The
+//! generation that was replaced stays until [`SqliteReadModels::drop_old`] or the next switch.
 //!
 //! The journal is a WAL with `synchronous=NORMAL`: nothing is synced a batch. A power cut may take
 //! the newest batches away, rows and checkpoint together, and they are posted again; it cannot
 //! damage the file.
 
+mod known;
 mod reader;
 mod sql;
 mod writer;
@@ -21,13 +24,20 @@ use uuid::Uuid;
 
 use super::{Checkpoint, ReadModelError, Schema};
 
+use known::{Known, Live};
+
 pub use reader::{SqliteReader, SqliteSnapshot};
 pub use writer::SqliteWriter;
+
+/// What the file of a generation that is or was read ends with, and of one that is being built.
+const INSTALLED: &str = "sqlite";
+const BUILDING: &str = "building";
 
 /// A directory of read models.
 #[derive(Clone, Debug)]
 pub struct SqliteReadModels {
     dir: Arc<Path>,
+    known: Arc<Known>,
 }
 
 /// A generation's number and file.
@@ -39,7 +49,7 @@ struct Generation {
 
 impl SqliteReadModels {
     pub(super) fn new(dir: PathBuf) -> Self {
-        Self { dir: dir.into() }
+        Self { dir: dir.into(), known: Arc::default() }
     }
 
     pub(super) fn open(
@@ -47,20 +57,27 @@ impl SqliteReadModels {
         schema: &'static Schema,
         store: StoreId,
     ) -> Result<SqliteWriter, ReadModelError> {
+        let mut damaged = false;
         if let Some(current) = self.current(schema.name)? {
-            match SqliteWriter::open(schema, &current.path) {
+            match SqliteWriter::open(self, schema, &current) {
                 Ok(writer) => return Ok(writer),
                 Err(
                     error @ (ReadModelError::OtherVersion(_)
                     | ReadModelError::Damaged { .. }
                     | ReadModelError::Missing(_)),
-                ) => tracing::warn!(read_model = schema.name, %error, "posting it anew"),
+                ) => {
+                    damaged = !matches!(error, ReadModelError::OtherVersion(_));
+                    tracing::warn!(read_model = schema.name, %error, "posting it anew");
+                }
                 Err(error) => return Err(error),
             }
         }
         // An empty read model is built and put in place like any other.
         let mut writer = self.build(schema, store)?;
-        writer.install()?;
+        writer.replace()?;
+        if damaged {
+            self.drop_old(schema)?;
+        }
         Ok(writer)
     }
 
@@ -70,28 +87,95 @@ impl SqliteReadModels {
         store: StoreId,
     ) -> Result<SqliteWriter, ReadModelError> {
         fs::create_dir_all(&self.dir).map_err(|error| unavailable_io(&self.dir, &error))?;
-        let next = self.current(schema.name)?.map_or(1, |current| current.number + 1);
-        let stem = self.dir.join(format!("{}-{next}", schema.name));
-        SqliteWriter::build(schema, store, stem)
+        for left in self.files(schema.name, BUILDING)? {
+            writer::remove(&left.path)?;
+        }
+        let number = self.current(schema.name)?.map_or(1, |current| current.number + 1);
+        SqliteWriter::build(self, schema, store, number)
+    }
+
+    /// The generation whose building was cut short, if it can be gone on with.
+    pub(super) fn unfinished(
+        &self,
+        schema: &'static Schema,
+        store: StoreId,
+    ) -> Result<Option<SqliteWriter>, ReadModelError> {
+        let live = self.current(schema.name)?.map_or(0, |current| current.number);
+        let left = self.files(schema.name, BUILDING)?;
+        let Some(left) = left.into_iter().find(|left| left.number == live + 1) else {
+            return Ok(None);
+        };
+        match SqliteWriter::unfinished(self, schema, store, left.number) {
+            Ok(writer) => Ok(writer),
+            Err(error) => {
+                tracing::info!(read_model = schema.name, %error, "what was begun is begun anew");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Removes what a switch has left. Returns how many generations that were.
+    pub(super) fn drop_old(&self, schema: &'static Schema) -> Result<usize, ReadModelError> {
+        self.drop_below(schema, |current| current.number)
+    }
+
+    fn drop_below(
+        &self,
+        schema: &'static Schema,
+        bound: impl FnOnce(&Generation) -> u64,
+    ) -> Result<usize, ReadModelError> {
+        let Some(current) = self.current(schema.name)? else { return Ok(0) };
+        let bound = bound(&current);
+        let mut old = self.files(schema.name, INSTALLED)?;
+        old.retain(|generation| generation.number < bound);
+        for generation in &old {
+            writer::remove(&generation.path)?;
+        }
+        Ok(old.len())
     }
 
     pub(super) fn reader(&self, schema: &'static Schema) -> SqliteReader {
         SqliteReader::new(self.clone(), schema)
     }
 
-    /// The generation that is read.
-    fn current(&self, name: &str) -> Result<Option<Generation>, ReadModelError> {
-        Ok(self.generations(name)?.into_iter().max_by_key(|generation| generation.number))
+    fn live(&self, name: &'static str) -> Arc<Live> {
+        self.known.of(name)
     }
 
-    fn generations(&self, name: &str) -> Result<Vec<Generation>, ReadModelError> {
+    /// The generation that is read.
+    fn current(&self, name: &'static str) -> Result<Option<Generation>, ReadModelError> {
+        let live = self.live(name);
+        loop {
+            let known = live.number();
+            if let Some(number) = known {
+                let path = self.path(name, number, INSTALLED);
+                if path.exists() {
+                    return Ok(Some(Generation { number, path }));
+                }
+            }
+            let files = self.files(name, INSTALLED)?;
+            let Some(newest) = files.into_iter().max_by_key(|generation| generation.number) else {
+                return Ok(None);
+            };
+            if live.found(known, newest.number) {
+                return Ok(Some(newest));
+            }
+        }
+    }
+
+    fn path(&self, name: &str, number: u64, extension: &str) -> PathBuf {
+        self.dir.join(format!("{name}-{number}.{extension}"))
+    }
+
+    fn files(&self, name: &str, extension: &str) -> Result<Vec<Generation>, ReadModelError> {
         let entries = match fs::read_dir(&self.dir) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(unavailable_io(&self.dir, &error)),
         };
         let number = |path: &Path| {
-            let stem = path.file_name()?.to_str()?.strip_suffix(".sqlite")?;
+            let (stem, found) = path.file_name()?.to_str()?.rsplit_once('.')?;
+            let stem = (found == extension).then_some(stem)?;
             stem.strip_prefix(name)?.strip_prefix('-')?.parse().ok()
         };
         Ok(entries

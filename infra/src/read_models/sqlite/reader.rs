@@ -1,5 +1,5 @@
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags, params_from_iter};
 
 use super::{
     super::{Checkpoint, ReadModelError, Row, Schema, Value},
-    SqliteReadModels, failed, read_checkpoint, sql,
+    Generation, SqliteReadModels, failed, read_checkpoint, sql,
 };
 
 /// Connections kept for the next snapshot; more are opened when needed, and closed again.
@@ -23,13 +23,21 @@ pub struct SqliteReader {
 struct Pool {
     models: SqliteReadModels,
     schema: &'static Schema,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Idle>,
+}
+
+/// Connections that wait for the next snapshot, all of one generation.
+#[derive(Debug, Default)]
+struct Idle {
+    generation: u64,
+    connections: Vec<Connection>,
 }
 
 /// A connection with a read transaction open; given back when dropped.
 #[derive(Debug)]
 pub struct SqliteSnapshot {
     pool: Arc<Pool>,
+    generation: u64,
     checkpoint: Checkpoint,
     connection: Option<Connection>,
 }
@@ -41,29 +49,47 @@ impl SqliteReader {
 
     pub(in super::super) fn snapshot(&self) -> Result<SqliteSnapshot, ReadModelError> {
         let pool = &self.pool;
-        let connection = match pool.take() {
-            Some(connection) => connection,
+        let (generation, connection) = match pool.take() {
+            Some(idle) => idle,
             None => pool.open()?,
         };
         let begun = connection.prepare_cached("BEGIN").and_then(|mut begin| begin.execute([]));
         begun.map_err(|error| failed(pool.schema, &error))?;
         let checkpoint = read_checkpoint(&connection, pool.schema)?;
-        Ok(SqliteSnapshot { pool: Arc::clone(pool), checkpoint, connection: Some(connection) })
+        let (pool, connection) = (Arc::clone(pool), Some(connection));
+        Ok(SqliteSnapshot { pool, generation, checkpoint, connection })
     }
 }
 
 impl Pool {
-    fn take(&self) -> Option<Connection> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    /// A connection to the generation that is read now; those to the one before are closed.
+    fn take(&self) -> Option<(u64, Connection)> {
+        let live = self.models.live(self.schema.name).number()?;
+        let mut idle = self.idle();
+        if idle.generation != live {
+            *idle = Idle { generation: live, connections: Vec::new() };
+        }
+        Some((live, idle.connections.pop()?))
     }
 
-    fn open(&self) -> Result<Connection, ReadModelError> {
+    fn open(&self) -> Result<(u64, Connection), ReadModelError> {
+        let name = self.schema.name;
+        loop {
+            let current = self.models.current(name)?.ok_or(ReadModelError::Missing(name))?;
+            match self.connect(&current) {
+                Ok(connection) => return Ok((current.number, connection)),
+                // It was replaced and removed meanwhile.
+                Err(_) if self.models.live(name).number() != Some(current.number) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn connect(&self, generation: &Generation) -> Result<Connection, ReadModelError> {
         let schema = self.schema;
-        let current =
-            self.models.current(schema.name)?.ok_or(ReadModelError::Missing(schema.name))?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let fail = |error: rusqlite::Error| failed(schema, &error);
-        let connection = Connection::open_with_flags(&current.path, flags).map_err(fail)?;
+        let connection = Connection::open_with_flags(&generation.path, flags).map_err(fail)?;
         connection.busy_timeout(Duration::from_secs(2)).map_err(fail)?;
         crate::sqlite::keep_plans(&connection).map_err(fail)?;
         connection
@@ -76,17 +102,25 @@ impl Pool {
         Ok(connection)
     }
 
-    fn give_back(&self, connection: Connection) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < KEPT {
-            idle.push(connection);
+    fn give_back(&self, generation: u64, connection: Connection) {
+        let mut idle = self.idle();
+        if idle.generation == generation && idle.connections.len() < KEPT {
+            idle.connections.push(connection);
         }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl SqliteSnapshot {
     pub(in super::super) const fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
+    }
+
+    pub(in super::super) const fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub(in super::super) fn query(
@@ -121,7 +155,7 @@ impl Drop for SqliteSnapshot {
         let ended =
             connection.prepare_cached("ROLLBACK").and_then(|mut end| end.execute([])).is_ok();
         if ended {
-            self.pool.give_back(connection);
+            self.pool.give_back(self.generation, connection);
         }
     }
 }

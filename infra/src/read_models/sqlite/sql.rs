@@ -18,6 +18,12 @@ pub(super) const READ_CHECKPOINT: &str =
 pub(super) const MOVE_CHECKPOINT: &str = "UPDATE checkpoint SET position = ?, last_position = ?, last_id = ? \
      WHERE store = ? AND position = ?";
 
+/// Stands in a generation that is being built: in which run of the machine that is. Nothing is
+/// synced meanwhile, so what another run has left may be anything.
+pub(super) const CREATE_BUILDING: &str = "CREATE TABLE building (boot TEXT NOT NULL)";
+pub(super) const INSERT_BUILDING: &str = "INSERT INTO building (boot) VALUES (?)";
+pub(super) const READ_BUILDING: &str = "SELECT boot FROM building";
+
 pub(super) fn create_table(table: &Table) -> String {
     let columns: Vec<String> = table.columns.iter().map(definition).collect();
     format!(
@@ -36,7 +42,7 @@ pub(super) fn create_indexes(schema: &Schema) -> Vec<String> {
             .iter()
             .map(|index| {
                 format!(
-                    "CREATE INDEX {} ON {} ({})",
+                    "CREATE INDEX IF NOT EXISTS {} ON {} ({})",
                     index.name,
                     table.name,
                     index.columns.join(", ")

@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
@@ -10,7 +10,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params, 
 
 use super::{
     super::{Changes, Checkpoint, ReadModelError, Row, Schema, Table, Value},
-    failed, read_checkpoint, sql, unavailable_io,
+    BUILDING, Generation, INSTALLED, SqliteReadModels, failed, read_checkpoint, sql,
+    unavailable_io,
 };
 
 /// Rows a statement: as many of the largest as there are, then of the next one. Few sizes, so
@@ -25,8 +26,9 @@ pub struct SqliteWriter {
     schema: &'static Schema,
     connection: Connection,
     statements: HashMap<&'static str, Statements>,
-    /// Set while a generation is being built: its path without the suffix.
-    building: Option<PathBuf>,
+    models: SqliteReadModels,
+    generation: u64,
+    building: bool,
     /// Whether what is being built has its secondary indexes.
     indexed: bool,
 }
@@ -40,53 +42,79 @@ struct Statements {
 }
 
 impl SqliteWriter {
-    pub(super) fn open(schema: &'static Schema, path: &Path) -> Result<Self, ReadModelError> {
-        let fail = |error: rusqlite::Error| failed(schema, &error);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).map_err(fail)?;
+    pub(super) fn open(
+        models: &SqliteReadModels,
+        schema: &'static Schema,
+        generation: &Generation,
+    ) -> Result<Self, ReadModelError> {
+        let connection = connect(schema, &generation.path)?;
         super::reader::check_schema(&connection, schema)?;
-        let writer = Self::new(schema, connection, None)?;
-        writer.go_live().map_err(fail)?;
+        let writer = Self::new(models, schema, connection, generation.number)?;
+        writer.go_live().map_err(|error| failed(schema, &error))?;
         Ok(writer)
     }
 
     pub(super) fn build(
+        models: &SqliteReadModels,
         schema: &'static Schema,
         store: StoreId,
-        stem: PathBuf,
+        generation: u64,
     ) -> Result<Self, ReadModelError> {
-        let path = stem.with_extension("building");
-        remove(&path)?;
         let fail = |error: rusqlite::Error| failed(schema, &error);
-        let connection = Connection::open(&path).map_err(fail)?;
-        // Nobody reads this file, and it is thrown away if its making is cut short.
-        connection
-            .execute_batch(
-                "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; \
-                 PRAGMA locking_mode = EXCLUSIVE; PRAGMA cache_size = -32768; \
-                 PRAGMA temp_store = MEMORY;",
-            )
-            .map_err(fail)?;
-        connection.execute(sql::CREATE_CHECKPOINT, []).map_err(fail)?;
-        connection
+        let path = models.path(schema.name, generation, BUILDING);
+        let mut connection = Connection::open(&path).map_err(fail)?;
+        settings_to_build(&connection).map_err(fail)?;
+        let making = connection.transaction().map_err(fail)?;
+        making.execute(sql::CREATE_CHECKPOINT, []).map_err(fail)?;
+        for table in schema.tables {
+            making.execute(&sql::create_table(table), []).map_err(fail)?;
+        }
+        making.execute(sql::CREATE_BUILDING, []).map_err(fail)?;
+        if let Some(boot) = this_boot() {
+            making.execute(sql::INSERT_BUILDING, [boot]).map_err(fail)?;
+        }
+        making
             .execute(sql::INSERT_CHECKPOINT, params![schema.fingerprint(), store.to_string(), 0])
             .map_err(fail)?;
-        for table in schema.tables {
-            connection.execute(&sql::create_table(table), []).map_err(fail)?;
+        making.commit().map_err(fail)?;
+        Ok(Self { building: true, ..Self::new(models, schema, connection, generation)? })
+    }
+
+    /// Goes on with what was begun; none if another run of the machine, other code or another
+    /// store's log began it.
+    pub(super) fn unfinished(
+        models: &SqliteReadModels,
+        schema: &'static Schema,
+        store: StoreId,
+        generation: u64,
+    ) -> Result<Option<Self>, ReadModelError> {
+        let fail = |error: rusqlite::Error| failed(schema, &error);
+        let connection = connect(schema, &models.path(schema.name, generation, BUILDING))?;
+        settings_to_build(&connection).map_err(fail)?;
+        super::reader::check_schema(&connection, schema)?;
+        let boot = connection.query_row(sql::READ_BUILDING, [], |row| row.get::<_, String>(0));
+        if Some(boot.map_err(fail)?) != this_boot()
+            || read_checkpoint(&connection, schema)?.store != store
+        {
+            return Ok(None);
         }
-        Self::new(schema, connection, Some(stem))
+        let writer = Self::new(models, schema, connection, generation)?;
+        Ok(Some(Self { building: true, ..writer }))
     }
 
     fn new(
+        models: &SqliteReadModels,
         schema: &'static Schema,
         connection: Connection,
-        building: Option<PathBuf>,
+        generation: u64,
     ) -> Result<Self, ReadModelError> {
         connection.set_prepared_statement_cache_capacity(128);
         let fail = |error: rusqlite::Error| failed(schema, &error);
         crate::sqlite::keep_plans(&connection).map_err(fail)?;
         let statements = schema.tables.iter().map(|table| (table.name, Statements::of(table)));
-        Ok(Self { schema, connection, statements: statements.collect(), building, indexed: false })
+        let (statements, models) = (statements.collect(), models.clone());
+        let (building, indexed) = (false, false);
+        Ok(Self { schema, connection, statements, models, generation, building, indexed })
     }
 
     /// The settings of a read model that is read while it is written.
@@ -99,7 +127,18 @@ impl SqliteWriter {
         ))
     }
 
+    pub(in super::super) const fn generation(&self) -> u64 {
+        self.generation
+    }
+
     pub(in super::super) fn checkpoint(&mut self) -> Result<Checkpoint, ReadModelError> {
+        let live = self.models.live(self.schema.name).number();
+        if !self.building && live != Some(self.generation) {
+            // Another one has taken its place.
+            let current = self.models.current(self.schema.name)?;
+            let current = current.ok_or(ReadModelError::Missing(self.schema.name))?;
+            *self = Self::open(&self.models, self.schema, &current)?;
+        }
         read_checkpoint(&self.connection, self.schema)
     }
 
@@ -126,6 +165,11 @@ impl SqliteWriter {
     ) -> Result<(), ReadModelError> {
         let schema = self.schema;
         let fail = |error: rusqlite::Error| failed(schema, &error);
+        let live = self.models.live(schema.name);
+        let _posting = (!self.building).then(|| live.posting());
+        if !self.building && live.number() != Some(self.generation) {
+            return Err(ReadModelError::Moved(schema.name));
+        }
         let transaction =
             Transaction::new(&mut self.connection, TransactionBehavior::Immediate).map_err(fail)?;
         if !move_checkpoint(&transaction, from, to).map_err(fail)? {
@@ -145,7 +189,7 @@ impl SqliteWriter {
     }
 
     pub(in super::super) fn index(&mut self) -> Result<(), ReadModelError> {
-        if self.building.is_some() && !self.indexed {
+        if self.building && !self.indexed {
             for index in sql::create_indexes(self.schema) {
                 self.connection.execute(&index, []).map_err(|e| failed(self.schema, &e))?;
             }
@@ -154,23 +198,89 @@ impl SqliteWriter {
         Ok(())
     }
 
+    pub(in super::super) fn sync(&self) -> Result<(), ReadModelError> {
+        if !self.building {
+            return Ok(());
+        }
+        let path = self.models.path(self.schema.name, self.generation, BUILDING);
+        sync(&path).map_err(|error| unavailable_io(&path, &error))
+    }
+
     pub(in super::super) fn install(&mut self) -> Result<(), ReadModelError> {
+        self.switch(true)
+    }
+
+    pub(in super::super) fn replace(&mut self) -> Result<(), ReadModelError> {
+        self.switch(false)
+    }
+
+    /// Takes the place of what is read; `in_order` only if that is not posted further.
+    fn switch(&mut self, in_order: bool) -> Result<(), ReadModelError> {
         self.index()?;
-        let Some(stem) = self.building.take() else { return Ok(()) };
+        if !self.building {
+            return Ok(());
+        }
         let schema = self.schema;
         let fail = |error: rusqlite::Error| failed(schema, &error);
-        let (building, installed) =
-            (stem.with_extension("building"), stem.with_extension("sqlite"));
-        let io = |error: std::io::Error| unavailable_io(&building, &error);
+        let live = self.models.live(schema.name);
+        let posting = live.posting();
+        let before = self.models.current(schema.name)?;
+        if let Some(before) = before.as_ref().filter(|_| in_order) {
+            let own = read_checkpoint(&self.connection, schema)?;
+            // What cannot be read is not shown to anybody.
+            let shown = connect(schema, &before.path)
+                .and_then(|connection| read_checkpoint(&connection, schema));
+            if let Ok(shown) = shown
+                && own.is_behind(&shown)
+            {
+                return Err(ReadModelError::Behind { name: schema.name, live: shown.position });
+            }
+        }
+        let building = self.models.path(schema.name, self.generation, BUILDING);
+        let installed = self.models.path(schema.name, self.generation, INSTALLED);
+        // The journal that it is read with.
+        self.connection.execute_batch("PRAGMA journal_mode = WAL").map_err(fail)?;
         // Closed first: an exclusive lock is given back only then.
         self.connection = Connection::open_in_memory().map_err(fail)?;
-        File::open(&building).and_then(|file| file.sync_all()).map_err(io)?;
+        let io = |error: std::io::Error| unavailable_io(&building, &error);
+        sync(&building).map_err(io)?;
         fs::rename(&building, &installed).map_err(io)?;
-        let dir = installed.parent().unwrap_or(Path::new("."));
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
-        *self = Self::open(schema, &installed)?;
-        remove_older(dir, schema.name, &installed)
+        sync(installed.parent().unwrap_or(Path::new("."))).map_err(io)?;
+        live.switch(self.generation);
+        drop(posting);
+        remove(&building)?;
+        let number = self.generation;
+        *self = Self::open(&self.models, schema, &Generation { number, path: installed })?;
+        // The one before stays.
+        self.models.drop_below(schema, |_| before.map_or(0, |before| before.number))?;
+        Ok(())
     }
+}
+
+/// Brings a file, or what a folder lists, to the disk.
+fn sync(path: &Path) -> std::io::Result<()> {
+    File::open(path).and_then(|file| file.sync_all())
+}
+
+/// Opens a file that is there.
+fn connect(schema: &'static Schema, path: &Path) -> Result<Connection, ReadModelError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags).map_err(|error| failed(schema, &error))
+}
+
+/// The settings of a file that nobody reads yet. Whatever ends the process, the journal takes back
+/// the transaction that it was at; what ends the machine is told by [`sql::READ_BUILDING`].
+fn settings_to_build(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = PERSIST; \
+         PRAGMA synchronous = OFF; PRAGMA cache_size = -32768; PRAGMA temp_store = MEMORY;",
+    )
+}
+
+/// What tells this run of the machine from others, where the system says it.
+fn this_boot() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
 }
 
 fn move_checkpoint(
@@ -228,7 +338,7 @@ impl Statements {
 }
 
 /// Removes a database with what SQLite puts beside it.
-fn remove(path: &Path) -> Result<(), ReadModelError> {
+pub(super) fn remove(path: &Path) -> Result<(), ReadModelError> {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
@@ -237,16 +347,6 @@ fn remove(path: &Path) -> Result<(), ReadModelError> {
                 return Err(unavailable_io(path, &error));
             }
             _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn remove_older(dir: &Path, name: &str, installed: &Path) -> Result<(), ReadModelError> {
-    let models = super::SqliteReadModels::new(dir.to_owned());
-    for generation in models.generations(name)? {
-        if generation.path != installed {
-            remove(&generation.path)?;
         }
     }
     Ok(())

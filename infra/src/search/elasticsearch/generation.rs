@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
+    checkpoint,
     mapping::{Definition, Meta},
     server::{LONG, Method, SHORT, Server},
 };
@@ -97,31 +98,69 @@ pub(super) async fn beside(
     Err(busy(alias))
 }
 
-/// Puts an index in place, in one step, and deletes those that were made before it.
+/// The newest index behind the one in place, if it was made the same way: begun and left.
+pub(super) async fn left(
+    server: &Server,
+    alias: &str,
+    definition: &Definition,
+) -> Result<Option<String>, SearchError> {
+    let Some(placed) = in_place(server, alias).await? else { return Ok(None) };
+    let Some((newest, index)) = numbered(server, alias).await?.pop_last() else { return Ok(None) };
+    if Some(newest) <= number(alias, &placed.index) {
+        return Ok(None);
+    }
+    let found = checkpoint::read(server, &index).await?;
+    let same = |fingerprint: &str| fingerprint == definition.fingerprint;
+    Ok(found.filter(|found| same(&found.stored.fingerprint)).map(|_| index))
+}
+
+/// Deletes the indexes before the one in place. Returns how many there were.
+pub(super) async fn drop_old(server: &Server, alias: &str) -> Result<usize, SearchError> {
+    let placed = in_place(server, alias).await?;
+    let Some(own) = placed.and_then(|placed| number(alias, &placed.index)) else { return Ok(0) };
+    delete(server, alias, |number| number < own).await
+}
+
+/// Puts an index in place, in one step: nobody writes to the one before from then on. That one
+/// stays; all others that were made before it are deleted.
 pub(super) async fn install(server: &Server, alias: &str, index: &str) -> Result<(), SearchError> {
     let before = in_place(server, alias).await?.map(|found| found.index);
-    if before.as_deref() != Some(index) {
-        // If somebody else has changed places meanwhile, the server refuses both.
-        let remove = before.map(
-            |before| json!({ "remove": { "index": before, "alias": alias, "must_exist": true } }),
-        );
-        let add = json!({ "add": { "index": index, "alias": alias } });
-        let actions: Vec<_> = remove.into_iter().chain([add]).collect();
-        let body = json!({ "actions": actions }).to_string();
-        let swapped = server.call(Method::Post, "_aliases", bytes(body), LONG).await?;
-        swapped.done::<serde_json::Value>()?;
+    if before.as_deref() == Some(index) {
+        return Ok(());
     }
-    let own = number(alias, index);
+    // If somebody else has changed places meanwhile, the server refuses all of it.
+    let remove = |index: &str, alias: &str, must_exist: bool| json!({ "remove": { "index": index, "alias": alias, "must_exist": must_exist } });
+    let removed = before
+        .as_deref()
+        .map(|before| [remove(before, alias, true), remove(before, &to_write(before), false)]);
+    let add = json!({ "add": { "index": index, "alias": alias } });
+    let actions: Vec<_> = removed.into_iter().flatten().chain([add]).collect();
+    let body = json!({ "actions": actions }).to_string();
+    let swapped = server.call(Method::Post, "_aliases", bytes(body), LONG).await?;
+    swapped.done::<serde_json::Value>()?;
+    let (own, before) = (number(alias, index), before.and_then(|before| number(alias, &before)));
+    delete(server, alias, |number| Some(number) < own && Some(number) != before).await.map(drop)
+}
+
+/// Deletes the indexes of the place whose numbers are `gone`. Returns how many there were.
+async fn delete(
+    server: &Server,
+    alias: &str,
+    gone: impl Fn(u64) -> bool,
+) -> Result<usize, SearchError> {
+    let mut count = 0;
     for (number, name) in numbered(server, alias).await? {
-        if Some(number) < own {
+        if gone(number) {
             let deleted = server.call(Method::Delete, &name, None, LONG).await?;
-            if !deleted.is_success() && deleted.status != 404 {
+            if deleted.is_success() || deleted.status == 404 {
+                count += 1;
+            } else {
                 // It is in nobody's way; the next rebuild tries again.
                 tracing::warn!(index = name, error = %deleted.refused(), "an old index stays");
             }
         }
     }
-    Ok(())
+    Ok(count)
 }
 
 /// Makes an index; none if there is one of that number.
@@ -160,7 +199,7 @@ async fn numbered(server: &Server, alias: &str) -> Result<BTreeMap<u64, String>,
 }
 
 /// The number of an index of the place; others' names may begin like ours.
-fn number(alias: &str, index: &str) -> Option<u64> {
+pub(super) fn number(alias: &str, index: &str) -> Option<u64> {
     let digits = index.strip_prefix(alias)?.strip_prefix('-')?;
     digits.parse().ok().filter(|_| digits.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -204,7 +204,18 @@ impl ElasticsearchIndex {
             Writer::Open(_) => {}
         }
         let index = generation::beside(&inner.server, &inner.alias, &inner.definition).await?;
-        Ok(Self(Arc::new(Inner {
+        Ok(self.beside(index))
+    }
+
+    pub(super) async fn unfinished(&self) -> Result<Option<Self>, SearchError> {
+        let inner = &self.0;
+        let left = generation::left(&inner.server, &inner.alias, &inner.definition).await?;
+        Ok(left.map(|index| self.beside(index)))
+    }
+
+    fn beside(&self, index: String) -> Self {
+        let inner = &self.0;
+        Self(Arc::new(Inner {
             server: inner.server.clone(),
             alias: inner.alias.clone(),
             schema: inner.schema.clone(),
@@ -212,13 +223,41 @@ impl ElasticsearchIndex {
             beside: Some(index),
             writer: Mutex::new(Writer::Open(None)),
             set_aside: RwLock::default(),
-        })))
+        }))
     }
 
-    pub(super) async fn install(&self) -> Result<(), SearchError> {
-        match &self.0.beside {
-            Some(index) => generation::install(&self.0.server, &self.0.alias, index).await,
-            None => Ok(()),
+    pub(super) async fn install(&self, in_order: bool) -> Result<(), SearchError> {
+        let inner = &self.0;
+        let Some(index) = &inner.beside else { return Ok(()) };
+        if in_order {
+            let own = inner.posted().await?;
+            let shown = match checkpoint::read(&inner.server, &inner.alias).await {
+                Ok(placed) => placed.map(|placed| placed.stored.checkpoint()),
+                Err(SearchError::Missing(_)) => None,
+                Err(error) => return Err(error),
+            };
+            if let Some(shown) = shown
+                && own.is_none_or(|own| own.is_behind(&shown))
+            {
+                return Err(SearchError::Behind(shown.position));
+            }
+        }
+        generation::install(&inner.server, &inner.alias, index).await
+    }
+
+    pub(super) async fn drop_old(&self) -> Result<usize, SearchError> {
+        generation::drop_old(&self.0.server, &self.0.alias).await
+    }
+
+    /// None while it is being written to, or was not yet.
+    pub(super) fn generation(&self) -> Option<u64> {
+        let inner = &self.0;
+        if let Some(index) = &inner.beside {
+            return generation::number(&inner.alias, index);
+        }
+        match &*inner.writer.try_lock().ok()? {
+            Writer::Open(Some(known)) => generation::number(&inner.alias, &known.index),
+            _ => None,
         }
     }
 

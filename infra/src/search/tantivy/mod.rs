@@ -1,8 +1,10 @@
-//! Search in a tantivy index: one directory, one writer. The checkpoint is the commit's payload.
+//! Search in a tantivy index: a directory for each generation, one writer each. The checkpoint is
+//! the commit's payload.
 
 mod columns;
 mod directory;
 mod fields;
+mod generations;
 mod scan;
 mod text;
 
@@ -37,9 +39,20 @@ const SAVED_AFTER: Duration = Duration::from_secs(1);
 
 /// A tantivy index. Cheap to clone.
 #[derive(Clone)]
-pub struct TantivyIndex(Arc<Inner>);
+pub struct TantivyIndex {
+    place: Arc<Place>,
+    /// The generation of a rebuild; none for the one that is read, whichever that is.
+    beside: Option<Arc<Inner>>,
+}
+
+/// A directory and the generation in it that is read.
+struct Place {
+    dir: PathBuf,
+    live: RwLock<Arc<Inner>>,
+}
 
 struct Inner {
+    generation: u64,
     fields: Fields,
     index: Index,
     reader: IndexReader,
@@ -58,6 +71,8 @@ enum Writer {
     },
     /// A failed commit took the engine's writer with it; the next commit makes a new one.
     Lost,
+    /// Another generation has taken this one's place.
+    Replaced,
     Closed,
     ReadOnly,
 }
@@ -65,10 +80,9 @@ enum Writer {
 impl TantivyIndex {
     pub(super) async fn open(dir: PathBuf, schema: Schema) -> Result<Self, SearchError> {
         blocking(move || {
-            let fields = Fields::new(schema);
-            let index = open_or_make(&dir, &fields)?;
-            let writer = Box::new(writer(&index, &dir)?);
-            Self::new(fields, index, |saved| Writer::Open { writer, saved })
+            let live = generations::live(&dir).unwrap_or(1);
+            let inner = Inner::open(&dir, schema, live)?;
+            Ok(Self::new(dir, inner))
         })
         .await
     }
@@ -77,42 +91,40 @@ impl TantivyIndex {
         blocking(move || {
             let fields = Fields::new(schema);
             let missing = || SearchError::Missing(dir.display().to_string());
-            if !dir.join("meta.json").exists() {
+            let live = generations::live(&dir)?;
+            let path = generations::path(&dir, live);
+            if !path.join("meta.json").exists() {
                 return Err(missing());
             }
-            let index = open(&dir)?;
+            let index = open(&path)?;
             if !fits(&index, &fields)? {
                 return Err(missing());
             }
-            Self::new(fields, index, |_| Writer::ReadOnly)
+            let inner = Inner::new(live, fields, index, |_| Writer::ReadOnly)?;
+            Ok(Self::new(dir, inner))
         })
         .await
     }
 
-    fn new(
-        fields: Fields,
-        index: Index,
-        writer: impl FnOnce(Option<Checkpoint>) -> Writer,
-    ) -> Result<Self, SearchError> {
-        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
-        let saved: Option<Checkpoint> = payload(&index)?.and_then(Payload::checkpoint);
-        Ok(Self(Arc::new(Inner {
-            fields,
-            index,
-            reader,
-            writer: Mutex::new(writer(saved.clone())),
-            posted: RwLock::new(saved),
-            saving: AtomicBool::new(false),
-            at_once: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
-        })))
+    fn new(dir: PathBuf, live: Inner) -> Self {
+        let live = RwLock::new(Arc::new(live));
+        Self { place: Arc::new(Place { dir, live }), beside: None }
+    }
+
+    fn inner(&self) -> Arc<Inner> {
+        self.beside.clone().unwrap_or_else(|| self.place.live())
     }
 
     pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
-        self.0.posted()
+        self.inner().posted()
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.inner().generation
     }
 
     pub(super) async fn by_id(&self, ids: Vec<String>) -> Result<Vec<Found>, SearchError> {
-        let inner = Arc::clone(&self.0);
+        let inner = self.inner();
         blocking(move || {
             let terms = ids.iter().map(|id| inner.fields.id_term(id));
             Ok(inner.find(&TermSetQuery::new(terms.collect::<Vec<_>>()))?)
@@ -125,7 +137,7 @@ impl TantivyIndex {
         field: &'static str,
         values: Vec<String>,
     ) -> Result<Vec<Found>, SearchError> {
-        let inner = Arc::clone(&self.0);
+        let inner = self.inner();
         blocking(move || {
             let field = inner.fields.keyword(field)?;
             let terms = values.iter().map(|value| tantivy::Term::from_field_text(field, value));
@@ -140,33 +152,111 @@ impl TantivyIndex {
         changes: Vec<Change>,
         after: Checkpoint,
     ) -> Result<(), SearchError> {
-        if changes.is_empty() && !self.0.saving.swap(true, Ordering::AcqRel) {
-            tokio::spawn(save_soon(Arc::downgrade(&self.0)));
+        let inner = self.inner();
+        if changes.is_empty() && !inner.saving.swap(true, Ordering::AcqRel) {
+            tokio::spawn(save_soon(Arc::downgrade(&inner)));
         }
-        let inner = Arc::clone(&self.0);
         blocking(move || inner.commit(before, &changes, after)).await
     }
 
-    pub(super) async fn clear(&self) -> Result<(), SearchError> {
-        let inner = Arc::clone(&self.0);
+    /// An empty generation beside the one that is read; what was begun before is removed.
+    pub(super) async fn anew(&self) -> Result<Self, SearchError> {
+        if self.beside.is_some() {
+            // It is one of those that go.
+            self.close().await?;
+        }
+        let place = Arc::clone(&self.place);
         blocking(move || {
-            let mut guard = inner.writer()?;
-            let Writer::Open { writer, .. } = &mut *guard else { return Err(SearchError::Closed) };
-            writer.delete_all_documents()?;
-            inner.write(&mut guard, None)
+            let live = place.live();
+            drop(live.writer()?);
+            for left in generations::all(&place.dir)? {
+                if left > live.generation {
+                    generations::remove(&place.dir, left)?;
+                }
+            }
+            let schema = live.fields.schema.clone();
+            let beside = Inner::open(&place.dir, schema, live.generation + 1)?;
+            Ok(Self { place, beside: Some(Arc::new(beside)) })
+        })
+        .await
+    }
+
+    /// What was begun beside the one that is read and left, if there is something.
+    pub(super) async fn unfinished(&self) -> Result<Option<Self>, SearchError> {
+        let place = Arc::clone(&self.place);
+        blocking(move || {
+            let live = place.live();
+            drop(live.writer()?);
+            let next = live.generation + 1;
+            let path = generations::path(&place.dir, next);
+            if !path.join("meta.json").exists()
+                || !open(&path).is_ok_and(|index| fits(&index, &live.fields).unwrap_or(false))
+            {
+                return Ok(None);
+            }
+            let beside = Inner::open(&place.dir, live.fields.schema.clone(), next)?;
+            Ok(Some(Self { place, beside: Some(Arc::new(beside)) }))
+        })
+        .await
+    }
+
+    /// Takes the place of the generation that is read; `in_order` only if that is not posted
+    /// further.
+    pub(super) async fn install(&self, in_order: bool) -> Result<(), SearchError> {
+        let Some(beside) = self.beside.clone() else { return Ok(()) };
+        let place = Arc::clone(&self.place);
+        blocking(move || {
+            beside.save(&mut beside.lock())?;
+            let live = place.live();
+            if live.generation == beside.generation {
+                return Ok(());
+            }
+            // Held until the switch is over: nothing is committed meanwhile.
+            let mut writer = live.lock();
+            if let (true, Some(shown)) = (in_order, live.posted())
+                && beside.posted().is_none_or(|own| own.is_behind(&shown))
+            {
+                return Err(SearchError::Behind(shown.position));
+            }
+            generations::switch(&place.dir, beside.generation)?;
+            *place.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&beside);
+            *writer = Writer::Replaced;
+            drop(writer);
+            for other in generations::all(&place.dir)? {
+                if other < live.generation {
+                    generations::remove(&place.dir, other)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes the generations that were replaced. Returns how many there were.
+    pub(super) async fn drop_old(&self) -> Result<usize, SearchError> {
+        let place = Arc::clone(&self.place);
+        blocking(move || {
+            let live = generations::live(&place.dir)?;
+            let mut old = generations::all(&place.dir)?;
+            old.retain(|&generation| generation < live);
+            for &generation in &old {
+                generations::remove(&place.dir, generation)?;
+            }
+            Ok(old.len())
         })
         .await
     }
 
     pub(super) async fn query(&self, query: Query) -> Result<Page, SearchError> {
+        let inner = self.inner();
         // It is never closed.
-        let _turn = self.0.at_once.acquire().await;
-        let inner = Arc::clone(&self.0);
+        let turn = Arc::clone(&inner);
+        let _turn = turn.at_once.acquire().await;
         blocking(move || inner.query(&query)).await
     }
 
     pub(super) async fn close(&self) -> Result<(), SearchError> {
-        let inner = Arc::clone(&self.0);
+        let inner = self.inner();
         blocking(move || {
             let mut guard = inner.lock();
             let written = inner.save(&mut guard);
@@ -183,7 +273,42 @@ impl TantivyIndex {
     }
 }
 
+impl Place {
+    fn live(&self) -> Arc<Inner> {
+        Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
 impl Inner {
+    /// Opens a generation to write, or makes it.
+    fn open(dir: &Path, schema: Schema, generation: u64) -> Result<Self, SearchError> {
+        let fields = Fields::new(schema);
+        let path = generations::path(dir, generation);
+        let index = open_or_make(&path, &fields)?;
+        let writer = Box::new(writer(&index, &path)?);
+        Self::new(generation, fields, index, |saved| Writer::Open { writer, saved })
+    }
+
+    fn new(
+        generation: u64,
+        fields: Fields,
+        index: Index,
+        writer: impl FnOnce(Option<Checkpoint>) -> Writer,
+    ) -> Result<Self, SearchError> {
+        let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
+        let saved: Option<Checkpoint> = payload(&index)?.and_then(Payload::checkpoint);
+        Ok(Self {
+            generation,
+            fields,
+            index,
+            reader,
+            writer: Mutex::new(writer(saved.clone())),
+            posted: RwLock::new(saved),
+            saving: AtomicBool::new(false),
+            at_once: Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from)),
+        })
+    }
+
     fn posted(&self) -> Option<Checkpoint> {
         self.posted.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -200,6 +325,7 @@ impl Inner {
             Writer::Open { .. } => {}
             Writer::Closed => return Err(SearchError::Closed),
             Writer::ReadOnly => return Err(SearchError::ReadOnly),
+            Writer::Replaced => return Err(SearchError::Moved { found: None }),
             Writer::Lost => {
                 let writer = Box::new(writer(&self.index, Path::new("its directory"))?);
                 let saved = payload(&self.index)?.and_then(Payload::checkpoint);

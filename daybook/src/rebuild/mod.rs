@@ -1,4 +1,8 @@
-//! `daybook rebuild`: read models posted anew from the log, while no server runs.
+//! `daybook rebuild`: read models posted anew from the log. A server that has the data directory
+//! does it itself when it is asked.
+
+mod check;
+mod server;
 
 use anyhow::Context;
 use infra::event_store::EventStore;
@@ -10,12 +14,13 @@ use crate::{
     failure::Failure,
     output,
     progress::Progress,
-    settings::Settings,
+    settings::{EventStoreUrl, ReadModelsUrl, SearchUrl, Settings},
 };
 
 const SEARCH: &str = "search";
 
-/// Rebuilds what was named. The store's lock is held meanwhile, so that no server posts beside it.
+/// Rebuilds what was named. The store's lock is held meanwhile; if a server holds it, the server is
+/// asked.
 pub(crate) async fn run(
     settings: &Settings,
     args: RebuildArgs,
@@ -29,11 +34,56 @@ pub(crate) async fn run(
     let named = |name: &&str| args.all || args.names.iter().any(|asked| asked == name);
     let names: Vec<&str> = known.into_iter().filter(named).collect();
     // Without a store there is nothing to rebuild from, and opening it would make one.
-    engines::event_store_to_read(settings).await?;
-    let Opened { store, lock: _lock } = engines::event_store(settings).await?;
+    let reading = engines::event_store_to_read(settings).await?;
+    if args.check {
+        return check::run(settings, &reading, &names, quiet).await;
+    }
+    if args.drop_old {
+        return drop_old(settings, &names, quiet).await;
+    }
+    if beside_others(settings, &names) {
+        return rebuild(settings, &reading, &names, quiet).await;
+    }
+    // Two at once would leave more beside the store than its file.
+    drop(reading);
+    let Opened { store, lock: _lock } = match engines::event_store(settings).await {
+        Ok(opened) => opened,
+        Err(failure) if engines::is_in_use(&failure) => {
+            return server::hand_over(settings, args.server.as_deref(), &names, quiet, &failure)
+                .await;
+        }
+        Err(failure) => return Err(failure),
+    };
     let done = rebuild(settings, &store, &names, quiet).await;
     store.close().await.context("the event store was not closed cleanly")?;
     done
+}
+
+/// Whether nothing of it lies in the data directory: then a process of its own does it beside those
+/// that post.
+fn beside_others(settings: &Settings, names: &[&str]) -> bool {
+    let searches = names.contains(&SEARCH);
+    let models = names.iter().any(|name| *name != SEARCH);
+    matches!(settings.event_store, EventStoreUrl::EventStoreDb(_))
+        && (!models || matches!(settings.read_models, ReadModelsUrl::Mysql(_)))
+        && (!searches || matches!(settings.search, SearchUrl::Elasticsearch(_)))
+}
+
+/// Removes what was replaced. What is read and what is being built stays, so a server may run.
+async fn drop_old(settings: &Settings, names: &[&str], quiet: bool) -> Result<(), Failure> {
+    let models = engines::read_models(settings).await?;
+    for name in names {
+        let dropped = match SCHEMAS.iter().find(|schema| schema.name == *name) {
+            Some(schema) => {
+                models.drop_old(schema).await.context("a generation could not be removed")?
+            }
+            None => engines::drop_old_search(settings).await?,
+        };
+        if !quiet {
+            output::say(&format!("{name}: {dropped} replaced generations removed"));
+        }
+    }
+    Ok(())
 }
 
 async fn rebuild(
