@@ -1,7 +1,5 @@
 //! Looking at the log and at what was.
 
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{EngineFlags, Format};
