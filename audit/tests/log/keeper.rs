@@ -48,7 +48,8 @@ async fn two_nodes_on_one_server_sign_one_line_of_heads() {
     keeper_one.stop().await;
     keeper_other.stop().await;
     let heads = heads(&keys).await;
-    assert_eq!((heads[0].size, heads.last().unwrap().size), (0, 85));
+    assert!(heads.len() >= 4, "{heads:?}");
+    assert_eq!(heads.last().unwrap().size, 85, "{heads:?}");
     let tree = StoredTree::open(&here.path().join("other"), other.id()).unwrap().unwrap();
     for pair in heads.windows(2) {
         let (old, new) = (&pair[0], &pair[1]);

@@ -74,22 +74,29 @@ impl Walk {
         mut last: (String, i64),
         head: i64,
     ) -> Result<std::result::Result<Next, i64>> {
-        const ENTRIES: &str =
+        // The rest of the stream, then the streams behind it: in one condition it would be read
+        // again from the stream's beginning for each page.
+        const ENTRIES: [&str; 2] = [
             "SELECT stream, revision, position FROM events INDEXED BY events_stream
-             WHERE (stream, revision) > (?1, ?2) ORDER BY stream, revision LIMIT ?3";
-        let mut select = connection.prepare_cached(ENTRIES)?;
-        let mut entries = select.query(params![last.0, last.1, PAGE])?;
+             WHERE stream = ?1 AND revision > ?2 ORDER BY revision LIMIT ?3",
+            "SELECT stream, revision, position FROM events INDEXED BY events_stream
+             WHERE stream > ?1 AND ?2 = ?2 ORDER BY stream, revision LIMIT ?3",
+        ];
         let mut met = 0;
-        while let Some(entry) = entries.next()? {
-            let key: (String, i64) = (entry.get(0)?, entry.get(1)?);
-            let position = entry.get(2)?;
-            if key <= last {
-                return Ok(Err(position));
+        for entries in ENTRIES {
+            let mut select = connection.prepare_cached(entries)?;
+            let mut entries = select.query(params![last.0, last.1, PAGE - met])?;
+            while let Some(entry) = entries.next()? {
+                let key: (String, i64) = (entry.get(0)?, entry.get(1)?);
+                let position = entry.get(2)?;
+                if key <= last {
+                    return Ok(Err(position));
+                }
+                if position <= head {
+                    self.streams = self.streams.wrapping_sub(self.stream(&key.0, key.1, position));
+                }
+                (last, met) = (key, met + 1);
             }
-            if position <= head {
-                self.streams = self.streams.wrapping_sub(self.stream(&key.0, key.1, position));
-            }
-            (last, met) = (key, met + 1);
         }
         Ok(Ok(if met == PAGE { Next::Streams(last.0, last.1) } else { Next::Kinds(-1, -1) }))
     }
@@ -101,20 +108,26 @@ impl Walk {
         mut last: (i64, i64),
         head: i64,
     ) -> Result<std::result::Result<Option<Next>, i64>> {
-        const ENTRIES: &str = "SELECT kind, position FROM events INDEXED BY events_kind
-             WHERE (kind, position) > (?1, ?2) ORDER BY kind, position LIMIT ?3";
-        let mut select = connection.prepare_cached(ENTRIES)?;
-        let mut entries = select.query(params![last.0, last.1, PAGE])?;
+        const ENTRIES: [&str; 2] = [
+            "SELECT kind, position FROM events INDEXED BY events_kind
+             WHERE kind = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
+            "SELECT kind, position FROM events INDEXED BY events_kind
+             WHERE kind > ?1 AND ?2 = ?2 ORDER BY kind, position LIMIT ?3",
+        ];
         let mut met = 0;
-        while let Some(entry) = entries.next()? {
-            let key: (i64, i64) = (entry.get(0)?, entry.get(1)?);
-            if key <= last {
-                return Ok(Err(key.1));
+        for entries in ENTRIES {
+            let mut select = connection.prepare_cached(entries)?;
+            let mut entries = select.query(params![last.0, last.1, PAGE - met])?;
+            while let Some(entry) = entries.next()? {
+                let key: (i64, i64) = (entry.get(0)?, entry.get(1)?);
+                if key <= last {
+                    return Ok(Err(key.1));
+                }
+                if key.1 <= head {
+                    self.kinds = self.kinds.wrapping_sub(self.kind(key.0, key.1));
+                }
+                (last, met) = (key, met + 1);
             }
-            if key.1 <= head {
-                self.kinds = self.kinds.wrapping_sub(self.kind(key.0, key.1));
-            }
-            (last, met) = (key, met + 1);
         }
         Ok(Ok((met == PAGE).then_some(Next::Kinds(last.0, last.1))))
     }
