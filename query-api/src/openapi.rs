@@ -133,6 +133,18 @@ fn complete(path: &str, operation: &mut Operation) {
         let cursor = "`next` of the page before; the other parameters have to be the same";
         add_parameter(operation, query, "cursor", Type::String, cursor, "");
     }
+    if id.ends_with("_at") {
+        let mut moment = |name, kind, description, example: &str| {
+            let place = ParameterIn::Query;
+            add_parameter(operation, place, name, kind, description, example);
+        };
+        moment("time", Type::String, "At this time", "2026-11-21T09:15:00Z");
+        let clock = "What the time is of: `recorded` (unless given), what was known then, or `occurred`, what was so then as known now";
+        moment("clock", Type::String, clock, "recorded");
+        moment("position", Type::Integer, "At this position of the log", "");
+        let revision = "After this event of its stream; the first is 0";
+        moment("revision", Type::Integer, revision, "");
+    }
     if path.starts_with("/v1/") {
         let position = "Waits until the answer includes what stands in the log up to there; take it from the answer to a command";
         let example = "8e03978e-40d5-43dd-bc93-6894a57f9324:42";

@@ -34,13 +34,7 @@ struct Made<'a> {
 /// log and a revision of its stream (inclusive all). `as_of` tells the last event that counts.
 #[utoipa::path(
     get, path = "/v1/orders/{id}/at", tag = "orders", operation_id = "get_order_at",
-    params(
-        ("id" = String, Path, description = "The order's id"),
-        ("time" = Option<String>, Query, format = "date-time", description = "At this time"),
-        ("clock" = Option<String>, Query, description = "What the time is of: `recorded` (unless given), what was known then, or `occurred`, what was so then as known now"),
-        ("position" = Option<u64>, Query, description = "At this position of the log"),
-        ("revision" = Option<u64>, Query, description = "After this event of its stream; the first is 0"),
-    ),
+    params(("id" = String, Path, description = "The order's id")),
     responses((status = 200, description = "The order as it was", body = OrderAsOf))
 )]
 pub(crate) async fn order(
@@ -57,13 +51,7 @@ pub(crate) async fn order(
 /// log and a revision of its stream (inclusive all). `as_of` tells the last event that counts.
 #[utoipa::path(
     get, path = "/v1/stock/{sku}/at", tag = "stock", operation_id = "get_stock_at",
-    params(
-        ("sku" = String, Path, description = "The sku"),
-        ("time" = Option<String>, Query, format = "date-time", description = "At this time"),
-        ("clock" = Option<String>, Query, description = "What the time is of: `recorded` (unless given), what was known then, or `occurred`, what was so then as known now"),
-        ("position" = Option<u64>, Query, description = "At this position of the log"),
-        ("revision" = Option<u64>, Query, description = "After this event of its stream; the first is 0"),
-    ),
+    params(("sku" = String, Path, description = "The sku")),
     responses((status = 200, description = "The stock as it was", body = StockAsOf))
 )]
 pub(crate) async fn stock(
@@ -80,13 +68,7 @@ pub(crate) async fn stock(
 /// log and a revision of its stream (inclusive all). `as_of` tells the last event that counts.
 #[utoipa::path(
     get, path = "/v1/products/{id}/at", tag = "products", operation_id = "get_product_at",
-    params(
-        ("id" = String, Path, description = "The product's id"),
-        ("time" = Option<String>, Query, format = "date-time", description = "At this time"),
-        ("clock" = Option<String>, Query, description = "What the time is of: `recorded` (unless given), what was known then, or `occurred`, what was so then as known now"),
-        ("position" = Option<u64>, Query, description = "At this position of the log"),
-        ("revision" = Option<u64>, Query, description = "After this event of its stream; the first is 0"),
-    ),
+    params(("id" = String, Path, description = "The product's id")),
     responses((status = 200, description = "The product as it was", body = ProductAsOf))
 )]
 pub(crate) async fn product(
@@ -104,13 +86,7 @@ pub(crate) async fn product(
 /// `personal` is null for a user who was forgotten since.
 #[utoipa::path(
     get, path = "/v1/users/{id}/at", tag = "users", operation_id = "get_user_at",
-    params(
-        ("id" = String, Path, description = "The user's id"),
-        ("time" = Option<String>, Query, format = "date-time", description = "At this time"),
-        ("clock" = Option<String>, Query, description = "What the time is of: `recorded` (unless given), what was known then, or `occurred`, what was so then as known now"),
-        ("position" = Option<u64>, Query, description = "At this position of the log"),
-        ("revision" = Option<u64>, Query, description = "After this event of its stream; the first is 0"),
-    ),
+    params(("id" = String, Path, description = "The user's id")),
     responses((status = 200, description = "The user as it was", body = UserAsOf))
 )]
 pub(crate) async fn user(

@@ -5,6 +5,7 @@ mod columns;
 mod directory;
 mod fields;
 mod generations;
+mod matches;
 mod scan;
 mod text;
 
@@ -20,7 +21,7 @@ use std::{
 
 use event_schemas::Position;
 use tantivy::{
-    Index, IndexReader, IndexWriter, ReloadPolicy, Searcher, TantivyDocument, TantivyError,
+    Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError,
     query::{EnableScoring, Query as EngineQuery, TermSetQuery},
 };
 use tokio::sync::Semaphore;
@@ -28,9 +29,10 @@ use tokio::sync::Semaphore;
 use self::{
     directory::{Payload, fits, open, open_or_make, payload, writer},
     fields::{FLAGS, Fields, ID},
-    scan::{Pass, Plan, Scan},
+    matches::{any, scan},
+    scan::Plan,
 };
-use super::{Change, Cursor, Found, Page, Query, Schema, SearchError, Sort, words};
+use super::{Change, Cursor, Found, Page, Query, Schema, SearchError, words};
 use crate::read_models::Checkpoint;
 
 /// A checkpoint that moved without documents is stored so much later: a commit costs more than
@@ -474,51 +476,6 @@ async fn save_soon(inner: Weak<Inner>) {
     if let Err(error) = saved {
         tracing::warn!(%error, "the checkpoint of the search index is stored later");
     }
-}
-
-/// One pass over everything that the text matches; everything there is without a text.
-fn scan(
-    searcher: &Searcher,
-    plan: &Plan,
-    text: Option<&dyn EngineQuery>,
-    sort: Sort,
-) -> tantivy::Result<Scan> {
-    let mut scan = plan.empty();
-    let scored = text.is_some() && sort == Sort::Relevance;
-    let scoring = if scored {
-        EnableScoring::enabled_from_searcher(searcher)
-    } else {
-        EnableScoring::disabled_from_searcher(searcher)
-    };
-    let weight = text.map(|text| text.weight(scoring)).transpose()?;
-    for (segment, reader) in (0..).zip(searcher.segment_readers()) {
-        let mut pass = Pass::new(plan, segment, reader, scored)?;
-        match &weight {
-            None if reader.has_deletes() => {
-                reader.doc_ids_alive().for_each(|document| pass.visit(document, 0.0));
-            }
-            None => (0..reader.max_doc()).for_each(|document| pass.visit(document, 0.0)),
-            Some(weight) if scored => weight.for_each(reader, &mut |document, score| {
-                if !reader.is_deleted(document) {
-                    pass.visit(document, score);
-                }
-            })?,
-            Some(weight) => weight.for_each_no_score(reader, &mut |block| {
-                for document in block.iter().copied() {
-                    if !reader.is_deleted(document) {
-                        pass.visit(document, 0.0);
-                    }
-                }
-            })?,
-        }
-        pass.finish(&mut scan)?;
-    }
-    Ok(scan)
-}
-
-/// Whether any document matches at all.
-fn any(searcher: &Searcher, text: &dyn EngineQuery) -> tantivy::Result<bool> {
-    text.count(searcher).map(|count| count > 0)
 }
 
 async fn blocking<T: Send + 'static>(
