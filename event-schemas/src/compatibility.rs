@@ -190,9 +190,9 @@ impl<'a> Comparison<'a> {
                 format!("{name:?} is required now, and what was written may be without it"),
             );
         }
-        let Some(wrote) = written.get("properties").and_then(Value::as_object) else { return };
+        let wrote = written.get("properties").and_then(Value::as_object);
         let reads = read.get("properties");
-        for (name, schema) in wrote {
+        for (name, schema) in wrote.into_iter().flatten() {
             match reads.and_then(|reads| reads.get(name)) {
                 Some(read) => self.below(path, name, schema, read),
                 None => self.tell(

@@ -36,15 +36,16 @@ fn an_event_store_restored_from_yesterdays_copy() {
     all_posted(&nodes[3]);
 
     // Yesterday's takes its place. Whoever follows the log remembers today, ends, and is started
-    // again; who only reads goes on.
+    // again: what it knows of times and states is of another history.
     cluster.stop_store(false);
     std::fs::write(cluster.log(), copy).unwrap();
     cluster.start_store();
     let [command, relay, projector, query] = nodes;
-    let ended = [command, relay, projector].map(Server::wait);
+    let ended = [command, relay, projector, query].map(Server::wait);
     assert!(ended.iter().all(|status| status.code() == Some(1)), "{ended:?}");
-    let noticed = until(|| query.get("/v1/orders").status == 503);
     let [command, relay, projector] = start(&cluster);
+    let query = cluster.node("q1", "query");
+    let noticed = until(|| query.get("/v1/orders").status == 503);
 
     for node in [&projector, &query] {
         until(|| {
@@ -82,7 +83,7 @@ fn an_event_store_restored_from_yesterdays_copy() {
     assert!(projector.signal("TERM").success());
     cluster.equals_a_rebuild();
     println!(
-        "restored: {} orders of yesterday, {} of today gone, {} after it; a process that only reads noticed after {noticed:.1?}, answered {mended:.1?} after the rebuild",
+        "restored: {} orders of yesterday, {} of today gone, {} after it; a process that only reads said so {noticed:.1?} after its start, answered {mended:.1?} after the rebuild",
         yesterday.count(),
         today.count(),
         more.count(),

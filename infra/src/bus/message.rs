@@ -24,6 +24,9 @@ const METADATA_BASE64: &str = "Daybook-Metadata-Base64";
 /// `omitted` where the event is too large for the server.
 const BODY: &str = "Daybook-Body";
 
+/// JetStream refuses a message whose headers are 64 KiB or more; the client adds the fence to them.
+const MAX_HEADERS: usize = 60_000;
+
 /// What CloudEvents' HTTP binding has percent-encoded in a header's value.
 const VALUE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 /// What stands for itself in a subject's token.
@@ -55,13 +58,19 @@ pub fn subject(name: &str, event: &Recorded) -> String {
 }
 
 impl Message {
-    /// The headers and the body.
+    /// The headers and the body. Where the headers would be too long, the event is left out.
     pub(super) fn encode(&self) -> (HeaderMap, Bytes) {
+        let whole = self.event.as_ref().map(|event| self.with(event));
+        if let Some(whole) = whole.filter(|(headers, _)| length(headers) <= MAX_HEADERS) {
+            return whole;
+        }
         let mut headers = self.place();
-        let Some(event) = &self.event else {
-            headers.insert(BODY, "omitted");
-            return (headers, Bytes::new());
-        };
+        headers.insert(BODY, "omitted");
+        (headers, Bytes::new())
+    }
+
+    fn with(&self, event: &Logged) -> (HeaderMap, Bytes) {
+        let mut headers = self.place();
         let mut attribute = |name: &str, value: &str| {
             headers.insert(name, utf8_percent_encode(value, VALUE).to_string());
         };
@@ -153,6 +162,12 @@ fn facts(metadata: &Metadata, mut attribute: impl FnMut(&str, &str)) {
     }
 }
 
+/// The bytes that headers take: a name, a colon, a space, the value and a line end each.
+fn length(headers: &HeaderMap) -> usize {
+    let each = headers.iter().flat_map(|(name, values)| values.iter().map(move |one| (name, one)));
+    each.map(|(name, value)| name.to_string().len() + value.as_str().len() + 4).sum()
+}
+
 /// The bytes as a header gives them back unchanged: visible ASCII, and no space at either end.
 fn plain(bytes: &[u8]) -> Option<&str> {
     let ends = [bytes.first(), bytes.last()];
@@ -169,6 +184,20 @@ fn number(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn message(metadata: &[u8]) -> Message {
+        let recorded = Recorded::new(
+            Uuid::from_u128(1),
+            StreamName::new("order", "1"),
+            Revision(0),
+            "Happened".into(),
+            Bytes::from_static(b"{}"),
+            Bytes::copy_from_slice(metadata),
+        );
+        let (position, before) = (Position(2), Position(1));
+        let event = Some(Logged { position, recorded: Arc::new(recorded) });
+        Message { store: StoreId(Uuid::from_u128(2)), position, before, last: None, event }
+    }
+
     #[test]
     fn metadata_comes_back_byte_for_byte() {
         for (metadata, plainly) in [
@@ -180,22 +209,22 @@ mod tests {
             (b"\xff\x00", false),
             (b"", false),
         ] {
-            let recorded = Recorded::new(
-                Uuid::from_u128(1),
-                StreamName::new("order", "1"),
-                Revision(0),
-                "Happened".into(),
-                Bytes::from_static(b"{}"),
-                Bytes::copy_from_slice(metadata),
-            );
-            let (position, before) = (Position(2), Position(1));
-            let event = Some(Logged { position, recorded: Arc::new(recorded) });
-            let message =
-                Message { store: StoreId(Uuid::from_u128(2)), position, before, last: None, event };
-            let (headers, body) = message.encode();
+            let (headers, body) = message(metadata).encode();
             assert_eq!(headers.get(METADATA).is_some(), plainly, "{metadata:?}");
             let event = Message::decode(&headers, body).unwrap().event.unwrap();
             assert_eq!(event.metadata, metadata);
+        }
+    }
+
+    #[test]
+    fn an_event_whose_headers_the_server_would_refuse_is_left_out() {
+        for (length, whole) in [(50_000, true), (70_000, false)] {
+            let (headers, body) = message(&vec![b'x'; length]).encode();
+            assert_eq!(headers.get(BODY).is_none(), whole);
+            assert!(super::length(&headers) <= MAX_HEADERS);
+            let message = Message::decode(&headers, body).unwrap();
+            assert_eq!(message.event.is_some(), whole);
+            assert_eq!((message.position, message.before), (Position(2), Position(1)));
         }
     }
 }
