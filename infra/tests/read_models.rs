@@ -14,7 +14,7 @@ use infra::read_models::{
     Changes, Checkpoint, Column, Index, ReadModelError, ReadModels, Row, Schema, Table, Value,
     Writer,
 };
-use servers::{Place, over_every_engine};
+use servers::{Database, Place, over_every_engine};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -42,6 +42,7 @@ over_every_engine!(
     sums_are_integers,
     a_lease_is_one_holders_until_its_term_is_over,
     a_deadlock_is_tried_again,
+    a_commit_that_is_cut_off_leaves_nothing,
     a_connection_that_is_lost_is_made_anew,
     a_commit_of_unknown_outcome_is_found_out,
 );
@@ -455,13 +456,7 @@ async fn a_deadlock_is_tried_again(place: Place) {
         writer.commit(&at(1), &at(2), &changes).await
     };
     let crossing = async {
-        // The writer holds its checkpoint, and waits for the row.
-        let waiting = "SELECT count(*) FROM information_schema.processlist \
-                       WHERE db = DATABASE() AND info LIKE 'INSERT INTO notes%'";
-        let mut watching = database.connect().await;
-        while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watching).await.unwrap() == 0 {
-            tokio::task::yield_now().await;
-        }
+        somebody_waits_for_a_note(database).await;
         other.execute("UPDATE checkpoints SET last_position = 0").await.unwrap();
         other.commit().await.unwrap();
     };
@@ -470,6 +465,39 @@ async fn a_deadlock_is_tried_again(place: Place) {
     assert_eq!(writer.checkpoint().await.unwrap(), at(2));
     let sizes = query(&models, "SELECT size FROM notes WHERE size = 3", &[]).await;
     assert_eq!(sizes.len(), 1);
+}
+
+/// Until a writer has moved its checkpoint, and waits for a row that somebody else holds.
+async fn somebody_waits_for_a_note(database: &Database) {
+    let waiting = "SELECT count(*) FROM information_schema.processlist \
+                   WHERE db = DATABASE() AND info LIKE 'INSERT INTO notes%'";
+    let mut watching = database.connect().await;
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watching).await.unwrap() == 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// As when the lease is lost amid a transaction.
+async fn a_commit_that_is_cut_off_leaves_nothing(place: Place) {
+    let Place::Database(database) = &place else { return };
+    let models = place.models().await;
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    add_one(&mut writer, 0).await;
+    let mut other = database.connect().await;
+    let mut other = other.begin().await.unwrap();
+    other.execute("UPDATE notes_1_notes SET size = 2").await.unwrap();
+    let changes = [upserts(&NOTES, note(0, 9).into()), upserts(&PAIRS, pair(1).into())];
+    let (from, to) = (at(1), at(2));
+    tokio::select! {
+        committed = writer.commit(&from, &to, &changes) => panic!("{committed:?}"),
+        () = somebody_waits_for_a_note(database) => {}
+    }
+    other.rollback().await.unwrap();
+    assert_eq!(writer.checkpoint().await.unwrap(), at(1));
+    add_one(&mut writer, 1).await;
+    let notes = query(&models, "SELECT size FROM notes ORDER BY id", &[]).await;
+    assert_eq!(notes, [Row(vec![1.into()]), Row(vec![1.into()])]);
+    assert!(query(&models, "SELECT right_side FROM pairs", &[]).await.is_empty());
 }
 
 async fn a_connection_that_is_lost_is_made_anew(place: Place) {

@@ -204,7 +204,12 @@ impl Cluster {
     pub fn equals_a_rebuild(&self) {
         let (rows, documents) = (self.rows(), self.documents());
         self.rebuild();
-        assert!(self.rows() == rows, "the rows are not those of a rebuild");
+        let rebuilt = self.rows();
+        let differ: Vec<_> = (rows.lines().zip(rebuilt.lines()).enumerate())
+            .filter(|(_, (posted, rebuilt))| posted != rebuilt)
+            .take(10)
+            .collect();
+        assert!(rebuilt == rows, "the rows are not those of a rebuild, which has: {differ:#?}");
         assert_eq!(self.documents(), documents, "the documents are not those of a rebuild");
     }
 

@@ -138,38 +138,33 @@ impl MysqlWriter {
         Self { url, schema, connection: Some(connection), generation, statements, building }
     }
 
-    /// The connection, a new one if the last was lost.
-    async fn connected(&mut self) -> Result<&mut MySqlConnection, ReadModelError> {
+    /// The connection, a new one if the last was lost. It is out while it is used, and back with
+    /// [`MysqlWriter::keep`] once its answers have come: after an error, and wherever whoever waits
+    /// is cut off, an answer may still be on its way or a transaction be open.
+    async fn connected(&mut self) -> Result<MySqlConnection, ReadModelError> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
         let schema = self.schema;
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let connecting = mysql::connect(&self.url).await;
-                let mut connection = connecting.map_err(|error| failed(schema, &error))?;
-                if self.building {
-                    generations::claim(&mut connection, schema, self.generation).await?;
-                }
-                connection
-            }
-        };
-        Ok(self.connection.insert(connection))
+        let connecting = mysql::connect(&self.url).await;
+        let mut connection = connecting.map_err(|error| failed(schema, &error))?;
+        if self.building {
+            generations::claim(&mut connection, schema, self.generation).await?;
+        }
+        Ok(connection)
     }
 
-    /// Passes a result on. After an error the connection is given up: an answer may still be on its
-    /// way, or a transaction be open.
-    fn kept<T>(&mut self, result: Result<T, ReadModelError>) -> Result<T, ReadModelError> {
-        if matches!(result, Err(ReadModelError::Unavailable(_))) {
-            self.connection = None;
-        }
-        result
+    fn keep(&mut self, connection: MySqlConnection) {
+        self.connection = Some(connection);
     }
 
     pub(in super::super) async fn checkpoint(&mut self) -> Result<Checkpoint, ReadModelError> {
         let (schema, building) = (self.schema, self.building.then_some(self.generation));
         let statement = building.map_or(sql::READ_WRITTEN, |_| sql::READ_BUILDING);
-        let connection = self.connected().await?;
-        let found = read_checkpoint(connection, schema, statement, building).await;
-        let Found { generation, checkpoint } = self.kept(found)?;
+        let mut connection = self.connected().await?;
+        let found = read_checkpoint(&mut connection, schema, statement, building).await;
+        let Found { generation, checkpoint } = found?;
+        self.keep(connection);
         if generation != self.generation {
             // A rebuild put another one in its place.
             self.generation = generation;
@@ -185,16 +180,12 @@ impl MysqlWriter {
     ) -> Result<Vec<Row>, ReadModelError> {
         let schema = self.schema;
         let mut found = Vec::new();
-        self.connected().await?;
-        let Some(connection) = &mut self.connection else { return Ok(found) };
-        let mut loading = Ok(());
+        let mut connection = self.connected().await?;
         for (sql, part) in parts(&self.statements[table.name].load, keys, table.key) {
-            loading = load(connection, sql, part, &mut found).await;
-            if loading.is_err() {
-                break;
-            }
+            let loading = load(&mut connection, sql, part, &mut found).await;
+            loading.map_err(|error| failed(schema, &error))?;
         }
-        self.kept(loading.map_err(|error| failed(schema, &error)))?;
+        self.keep(connection);
         Ok(found)
     }
 
@@ -205,9 +196,9 @@ impl MysqlWriter {
         changes: &[Changes],
     ) -> Result<(), ReadModelError> {
         let schema = self.schema;
-        for attempt in 1.. {
-            self.connected().await?;
-            let Some(connection) = &mut self.connection else { break };
+        let mut attempt = 1;
+        loop {
+            let mut connection = self.connected().await?;
             let moving = Moving {
                 sql: if self.building { sql::MOVE_BUILDING } else { sql::MOVE_LIVE },
                 name: schema.name,
@@ -215,19 +206,20 @@ impl MysqlWriter {
                 from,
                 to,
             };
-            let error = match commit(connection, &self.statements, &moving, changes).await {
+            let committed = commit(&mut connection, &self.statements, &moving, changes).await;
+            if let Ok(()) | Err(Failed::Moved | Failed::Conflict(_)) = &committed {
+                self.keep(connection);
+            }
+            let error = match committed {
                 Ok(()) => return Ok(()),
                 Err(Failed::Moved) => return Err(ReadModelError::Moved(schema.name)),
                 Err(Failed::Conflict(error)) if attempt < ATTEMPTS => {
                     tracing::debug!(read_model = schema.name, %error, "the batch is tried again");
+                    attempt += 1;
                     continue;
                 }
-                Err(Failed::Conflict(error) | Failed::Undone(error)) => {
-                    self.connection = None;
-                    error
-                }
+                Err(Failed::Conflict(error) | Failed::Undone(error)) => error,
                 Err(Failed::Unknown(error)) => {
-                    self.connection = None;
                     if self.checkpoint().await.is_ok_and(|found| found == *to) {
                         return Ok(());
                     }
@@ -236,16 +228,16 @@ impl MysqlWriter {
             };
             return Err(failed(schema, &error));
         }
-        Ok(())
     }
 
     pub(in super::super) async fn index(&mut self) -> Result<(), ReadModelError> {
         if !self.building {
             return Ok(());
         }
-        let (schema, generation) = (self.schema, self.generation);
-        let indexed = generations::index(self.connected().await?, schema, generation).await;
-        self.kept(indexed)
+        let mut connection = self.connected().await?;
+        generations::index(&mut connection, self.schema, self.generation).await?;
+        self.keep(connection);
+        Ok(())
     }
 
     pub(in super::super) const fn generation(&self) -> u64 {
@@ -268,9 +260,13 @@ impl MysqlWriter {
             return Ok(());
         }
         let (schema, generation) = (self.schema, self.generation);
-        let connection = self.connected().await?;
-        let installed = generations::install(connection, schema, generation, own).await;
-        self.kept(installed)?;
+        let mut connection = self.connected().await?;
+        let installed = generations::install(&mut connection, schema, generation, own).await;
+        // What it found to be further is no fault of the connection, which guards this generation.
+        if let Ok(()) | Err(ReadModelError::Behind { .. }) = &installed {
+            self.keep(connection);
+        }
+        installed?;
         self.building = false;
         Ok(())
     }
