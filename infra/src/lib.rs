@@ -2,6 +2,7 @@
 
 pub mod bus;
 pub mod event_store;
+mod fingerprint;
 pub mod http;
 pub mod keys;
 pub mod lock;

@@ -12,9 +12,10 @@ use tokio::{
 };
 
 use crate::{
-    Batch, Entry, Poison, ProjectionState, Sink, SinkError, Source,
+    Batch, Entry, NotBegun, Poison, ProjectionState, Sink, SinkError, Source,
     feed::{Feed, Taken},
     lease::{self, Held, Leases},
+    rebuilds::Rebuilds,
     status,
 };
 
@@ -44,6 +45,7 @@ pub(crate) struct Projector<S> {
     pub(crate) sink: S,
     pub(crate) posted: watch::Sender<Posted>,
     pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) rebuilds: Rebuilds,
     /// Changes whenever this process has put another generation in the place of the one that is
     /// read.
     pub(crate) installed: watch::Receiver<u64>,
@@ -59,6 +61,8 @@ enum End {
     /// Somebody else has posted, or another generation has taken the place of the one that was
     /// posted into.
     Moved,
+    /// Other code has posted what is read; shown are the place and generation of that.
+    Outdated { reason: String, shown: (Position, Option<u64>) },
     /// It will pass.
     Again(String),
 }
@@ -69,6 +73,7 @@ impl From<SinkError> for End {
             SinkError::Poison(poison) => Self::Halted(ProjectionState::Stopped, poison.to_string()),
             SinkError::Damaged(reason) => Self::Halted(ProjectionState::Stopped, reason),
             SinkError::Moved => Self::Moved,
+            SinkError::Outdated { reason, shown } => Self::Outdated { reason, shown },
             SinkError::Behind(_) | SinkError::Unavailable(_) => Self::Again(error.to_string()),
         }
     }
@@ -160,6 +165,19 @@ impl<S: Sink> Projector<S> {
                 () = lost(held) => return,
             };
             let Err(end) = ended;
+            let end = match end {
+                End::Outdated { reason, shown } => {
+                    let anew = tokio::select! {
+                        anew = self.build_anew(&reason, shown) => anew,
+                        () = lost(held) => return,
+                    };
+                    match anew {
+                        Ok(()) => continue,
+                        Err(end) => end,
+                    }
+                }
+                end => end,
+            };
             match end {
                 End::Asked => return,
                 End::Halted(state, error) => {
@@ -175,7 +193,7 @@ impl<S: Sink> Projector<S> {
                     let moved = self.posted.borrow().position > before;
                     wait = if moved { BACKOFF.0 } else { (wait * 2).min(BACKOFF.1) };
                 }
-                End::Again(error) => {
+                End::Again(error) | End::Outdated { reason: error, .. } => {
                     tracing::warn!(projection = name, %error, "posting is tried again");
                     metrics::counter!("projection_retries_total", "projection" => name)
                         .increment(1);
@@ -189,6 +207,34 @@ impl<S: Sink> Projector<S> {
                 () = lost(held) => return,
                 () = asked(&mut self.stop) => return,
             }
+        }
+    }
+
+    /// Has the next generation built beside the one that is read, and waits until it is in its place.
+    async fn build_anew(
+        &self,
+        reason: &str,
+        (position, generation): (Position, Option<u64>),
+    ) -> Result<(), End> {
+        let name = self.sink.name();
+        tracing::info!(
+            projection = name,
+            reason,
+            "it is posted anew; what is there is read meanwhile"
+        );
+        self.posted.send_modify(|posted| {
+            (posted.position, posted.generation) = (position, generation);
+            (posted.state, posted.error) = (ProjectionState::Rebuilding, None);
+        });
+        match self.rebuilds.begin(&self.store, self.stop.clone()) {
+            Ok(()) | Err(NotBegun::Already) => {}
+            Err(error) => return Err(End::Again(error.to_string())),
+        }
+        self.rebuilds.over().await;
+        match self.rebuilds.failed() {
+            None => Ok(()),
+            Some((error, true)) => Err(End::Again(error)),
+            Some((error, false)) => Err(End::Halted(ProjectionState::Stopped, error)),
         }
     }
 

@@ -116,6 +116,7 @@ impl Projectors {
             sink,
             posted: told.clone(),
             stop: self.stop.subscribe(),
+            rebuilds: rebuilds.clone(),
             installed: rebuilds.installed(),
         };
         let runtime = Handle::current();

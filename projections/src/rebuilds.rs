@@ -9,7 +9,7 @@ use std::{
 use event_schemas::Position;
 use infra::event_store::EventStore;
 use thiserror::Error;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::sync::watch;
 
 use crate::{Ended, Rebuild, Rebuilding, Sink};
 
@@ -35,6 +35,8 @@ pub enum NotBegun {
 pub(crate) struct Rebuilds {
     add: Add,
     known: Arc<Mutex<Known>>,
+    /// Whether one is under way.
+    at_work: watch::Sender<bool>,
     /// How many generations were put in place.
     installed: watch::Sender<u64>,
 }
@@ -49,7 +51,8 @@ type AddTo = dyn Fn(&mut Rebuild) -> std::io::Result<()> + Send + Sync;
 struct Known {
     under_way: Option<Rebuilding>,
     ended: Option<Ended>,
-    task: Option<JoinHandle<()>>,
+    /// Whether the last one met what will not pass.
+    halted: bool,
 }
 
 impl Rebuilds {
@@ -60,7 +63,8 @@ impl Rebuilds {
             let pattern = pattern.lock().unwrap_or_else(PoisonError::into_inner);
             rebuild.add(pattern.anew())
         };
-        Self { add: Add(Arc::new(add)), known: Arc::default(), installed: watch::Sender::new(0) }
+        let (at_work, installed) = (watch::Sender::new(false), watch::Sender::new(0));
+        Self { add: Add(Arc::new(add)), known: Arc::default(), at_work, installed }
     }
 
     /// Begins one. Called within a tokio runtime.
@@ -80,8 +84,9 @@ impl Rebuilds {
         (self.add.0)(&mut rebuild)?;
         let (generation, position) = (None, Position::START);
         known.under_way = Some(Rebuilding { generation, position, rate: 0, seconds_left: None });
+        self.at_work.send_replace(true);
         let this = self.clone();
-        known.task = Some(tokio::spawn(async move { this.run(rebuild).await }));
+        tokio::spawn(async move { this.run(rebuild).await });
         Ok(())
     }
 
@@ -93,13 +98,13 @@ impl Rebuilds {
             self.known().under_way = Some(progress(&at, begun));
         });
         let rebuilt = rebuilt.await.map(|mut all| all.pop());
-        let (position, error) = match rebuilt {
+        let (position, error, halted) = match rebuilt {
             Ok(Some(rebuilt)) => match rebuilt.outcome {
-                Ok(checkpoint) => (Some(checkpoint.position), None),
-                Err(error) => (None, Some(error.to_string())),
+                Ok(checkpoint) => (Some(checkpoint.position), None, false),
+                Err(error) => (None, Some(error.to_string()), !error.will_pass()),
             },
-            Ok(None) => (None, None),
-            Err(error) => (None, Some(error.to_string())),
+            Ok(None) => (None, None, false),
+            Err(error) => (None, Some(error.to_string()), false),
         };
         if let Some(error) = &error {
             tracing::error!(%error, "not rebuilt; what was read before is still read");
@@ -110,6 +115,8 @@ impl Rebuilds {
         let mut known = self.known();
         known.under_way = None;
         known.ended = Some(Ended { generation, position, error });
+        known.halted = halted;
+        self.at_work.send_replace(false);
     }
 
     /// Changes whenever a generation was put in place.
@@ -125,11 +132,15 @@ impl Rebuilds {
 
     /// Waits until nothing is being built.
     pub(crate) async fn over(&self) {
-        let task = self.known().task.take();
-        if let Some(task) = task {
-            // What it has to say is in its log.
-            let _ = task.await;
-        }
+        // The sender is here.
+        let _ = self.at_work.subscribe().wait_for(|at_work| !at_work).await;
+    }
+
+    /// Why the last one put nothing in place, if it did not, and whether that will pass.
+    pub(crate) fn failed(&self) -> Option<(String, bool)> {
+        let known = self.known();
+        let error = known.ended.as_ref()?.error.clone()?;
+        Some((error, !known.halted))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

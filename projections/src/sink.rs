@@ -91,12 +91,27 @@ pub enum SinkError {
     /// place; nothing was changed.
     #[error("what is read is posted up to position {0} meanwhile")]
     Behind(Position),
+    /// Other code posted what is stored: it is read, and posted anew beside that.
+    #[error("{reason}")]
+    Outdated {
+        /// In words.
+        reason: String,
+        /// Where it was posted up to, and its generation, as far as that can be told.
+        shown: (Position, Option<u64>),
+    },
     /// What is stored cannot be gone on with: it waits for a rebuild.
     #[error("{0}")]
     Damaged(String),
     /// It will pass: a lock, a full disk, an IO error. The outcome may be unknown.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl SinkError {
+    /// Whether trying again may succeed.
+    pub(crate) const fn will_pass(&self) -> bool {
+        !matches!(self, Self::Poison(_) | Self::Damaged(_))
+    }
 }
 
 /// An event that a projection cannot get past.
@@ -169,7 +184,10 @@ impl From<ReadModelError> for SinkError {
             ReadModelError::Unavailable(_) | ReadModelError::Missing(_) => {
                 Self::Unavailable(error.to_string())
             }
-            ReadModelError::Damaged { .. } | ReadModelError::OtherVersion(_) => {
+            ReadModelError::OtherVersion(_) => {
+                Self::Outdated { reason: error.to_string(), shown: (Position::START, None) }
+            }
+            ReadModelError::Damaged { .. } | ReadModelError::NewerVersion(_) => {
                 Self::Damaged(error.to_string())
             }
         }

@@ -1,5 +1,5 @@
 use event_schemas::{Position, StoreId};
-use infra::read_models::{Checkpoint, ReadModels, Writer};
+use infra::read_models::{Checkpoint, ReadModelError, ReadModels, Schema, Writer};
 
 use crate::{Batch, Projection, Sink, SinkError};
 
@@ -64,6 +64,25 @@ impl<P: Projection> SqlSink<P> {
     }
 }
 
+/// Opens the read model as it is. What other code has posted is looked at, too.
+async fn open(
+    models: &ReadModels,
+    schema: &'static Schema,
+    store: StoreId,
+) -> Result<Writer, SinkError> {
+    let error = match models.open(schema, store).await {
+        Ok(writer) => return Ok(writer),
+        Err(error) => error,
+    };
+    if let ReadModelError::OtherVersion(_) = error
+        && let Ok(shown) = models.reader(schema).snapshot().await
+    {
+        let shown = (shown.checkpoint().position, Some(shown.generation()));
+        return Err(SinkError::Outdated { reason: error.to_string(), shown });
+    }
+    Err(error.into())
+}
+
 impl<P: Projection> Sink for SqlSink<P> {
     fn name(&self) -> &'static str {
         P::SCHEMA.name
@@ -81,7 +100,7 @@ impl<P: Projection> Sink for SqlSink<P> {
                     None => self.models.build(P::SCHEMA, self.store).await?,
                 }
             } else {
-                self.models.open(P::SCHEMA, self.store).await?
+                open(&self.models, P::SCHEMA, self.store).await?
             });
         }
         let checkpoint = self.writer()?.checkpoint().await?;

@@ -7,7 +7,7 @@ mod servers;
 
 use std::{path::Path, time::Duration};
 
-use common::{Shop, Told, append, append_fast, dump, open_store, shop};
+use common::{Shop, Told, append, append_fast, dump, open_store, rebuild, shop};
 use event_schemas::{NewEvent, Position, StreamName};
 use infra::{
     event_store::EventStore,
@@ -39,16 +39,6 @@ async fn all_posted(projectors: &Projectors, store: &EventStore) {
 async fn status(projectors: &Projectors, name: &str) -> ProjectionStatus {
     let all = projectors.status().await.unwrap();
     all.into_iter().find(|status| status.name == name).unwrap()
-}
-
-async fn rebuild(store: &EventStore, models: &ReadModels, names: &[&str]) {
-    let mut rebuild = Rebuild::new(store.clone());
-    for name in names {
-        assert!(rebuild.add_sql(models, name).unwrap());
-    }
-    for rebuilt in rebuild.run(|_| {}).await.unwrap() {
-        rebuilt.outcome.unwrap();
-    }
 }
 
 /// The rows of every read model.

@@ -89,9 +89,15 @@ pub enum ReadModelError {
         "the read model {0} has not been made yet: start the server, or run `daybook rebuild {0}`"
     )]
     Missing(&'static str),
-    /// Other code made it.
+    /// Other code posted it. Where its tables are the same it can be read meanwhile.
     #[error("the read model {0} was made by another version of Daybook: run `daybook rebuild {0}`")]
     OtherVersion(&'static str),
+    /// Newer code posted it.
+    #[error(
+        "the read model {0} was made by a newer version of Daybook: start that one, or run `daybook \
+         rebuild {0}` to go back"
+    )]
+    NewerVersion(&'static str),
     /// The file is no longer what it was written as.
     #[error("the read model {name} is damaged ({reason}): run `daybook rebuild {name}`")]
     Damaged {
@@ -197,11 +203,12 @@ impl ReadModels {
         }
     }
 
-    /// Opens the read model for writing. Where there is none, or one that other code made or that
-    /// is damaged, an empty one takes its place, to be posted from the start of `store`.
+    /// Opens the read model for writing. Where there is none, or one that is damaged, an empty one
+    /// takes its place, to be posted from the start of `store`.
     ///
     /// # Errors
-    /// [`ReadModelError::Unavailable`].
+    /// [`ReadModelError::OtherVersion`] or [`ReadModelError::NewerVersion`]: it is left as it is, and
+    /// another one is to be built beside it. [`ReadModelError::Unavailable`].
     pub async fn open(
         &self,
         schema: &'static Schema,

@@ -1,5 +1,8 @@
-/// The tables of one read model. What other code made is told by its [`Schema::fingerprint`] and
-/// never read.
+use super::ReadModelError;
+use crate::fingerprint::Fingerprint;
+
+/// The tables of one read model. What other code posted is told by its [`Schema::fingerprint`]: it is
+/// posted anew, and read meanwhile if its tables have the same columns.
 #[derive(Debug)]
 pub struct Schema {
     /// The read model's name: lower-case letters.
@@ -100,6 +103,36 @@ impl Table {
 impl Schema {
     /// The code's version and the tables as one text: equal only where rows mean the same.
     pub fn fingerprint(&self) -> String {
-        format!("{self:?}")
+        let columns = |table: &Table| format!("{} {:?}", table.name, table.columns);
+        let shape: Vec<_> = self.tables.iter().map(|table| columns(table)).collect();
+        let stored: Vec<_> =
+            self.tables.iter().map(|table| (table.key, table.clustered, table.indexes)).collect();
+        Fingerprint::new(self.version, &shape.join(", "), &format!("{stored:?}")).0
+    }
+
+    /// Whether what has this fingerprint can be gone on with.
+    ///
+    /// # Errors
+    /// [`ReadModelError::OtherVersion`], [`ReadModelError::NewerVersion`].
+    pub(super) fn check(&self, found: &str) -> Result<(), ReadModelError> {
+        let (own, found) = (Fingerprint(self.fingerprint()), Fingerprint(found.to_owned()));
+        if found == own {
+            Ok(())
+        } else if found.is_newer_than(&own) {
+            Err(ReadModelError::NewerVersion(self.name))
+        } else {
+            Err(ReadModelError::OtherVersion(self.name))
+        }
+    }
+
+    /// Whether what has this fingerprint can be read.
+    ///
+    /// # Errors
+    /// [`ReadModelError::OtherVersion`].
+    pub(super) fn check_to_read(&self, found: &str) -> Result<(), ReadModelError> {
+        match Fingerprint(self.fingerprint()).reads(&Fingerprint(found.to_owned())) {
+            true => Ok(()),
+            false => Err(ReadModelError::OtherVersion(self.name)),
+        }
     }
 }

@@ -48,6 +48,18 @@ pub enum SearchError {
         /// Where it stands.
         found: Option<Checkpoint>,
     },
+    /// Other code has posted the index: it is searched, and posted anew beside that.
+    #[error("the search index was posted by another version of Daybook")]
+    OtherVersion {
+        /// How far it is posted.
+        found: Option<Checkpoint>,
+    },
+    /// Newer code has.
+    #[error(
+        "the search index was posted by a newer version of Daybook: start that one, or run `daybook \
+         rebuild search` to go back"
+    )]
+    NewerVersion,
     /// The generation that is searched is posted further than the one that was to take its place:
     /// somebody may have been shown that. Nothing was changed.
     #[error("the search index is posted up to position {0} meanwhile")]
@@ -75,8 +87,8 @@ pub enum SearchIndex {
 }
 
 impl SearchIndex {
-    /// Opens or makes an index in `dir`, to read and to write. An index of another schema is
-    /// emptied: it has no checkpoint then and is to be posted anew.
+    /// Opens or makes an index in `dir`, to read and to write. One of other fields is emptied: it has
+    /// no checkpoint then and is to be posted anew.
     ///
     /// # Errors
     /// [`SearchError::Locked`], [`SearchError::Foreign`], [`SearchError::Unavailable`].
@@ -87,7 +99,7 @@ impl SearchIndex {
     /// Opens an index for reading, also beside a process that writes to it.
     ///
     /// # Errors
-    /// [`SearchError::Missing`], also for an index of another schema;
+    /// [`SearchError::Missing`], also for an index of other fields;
     /// [`SearchError::Unavailable`].
     pub async fn read_tantivy(dir: PathBuf, schema: Schema) -> Result<Self, SearchError> {
         TantivyIndex::read(dir, schema).await.map(Self::Tantivy)
@@ -95,7 +107,7 @@ impl SearchIndex {
 
     /// An index of an Elasticsearch, to read and to write. The server is not asked before there is
     /// something to do, so it may be away: [`SearchIndex::checkpoint`] makes the index if there is
-    /// none, or a new one in the place of one of another schema.
+    /// none, or a new one in the place of one of other fields.
     ///
     /// `kind` is what the documents are, in the plural: it is a part of the index's name.
     ///
@@ -125,10 +137,11 @@ impl SearchIndex {
     /// first commit and after one that failed.
     ///
     /// # Errors
-    /// [`SearchError::Missing`], [`SearchError::Foreign`], [`SearchError::Unavailable`].
+    /// To who writes, [`SearchError::OtherVersion`] or [`SearchError::NewerVersion`] if it is to be
+    /// posted anew; [`SearchError::Missing`], [`SearchError::Foreign`], [`SearchError::Unavailable`].
     pub async fn checkpoint(&self) -> Result<Option<Checkpoint>, SearchError> {
         match self {
-            Self::Tantivy(index) => Ok(index.checkpoint()),
+            Self::Tantivy(index) => index.checkpoint(),
             Self::Elasticsearch(index) => index.checkpoint().await,
         }
     }

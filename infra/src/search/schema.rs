@@ -1,11 +1,13 @@
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Document, Query, SearchError, Sort};
+use crate::fingerprint::Fingerprint;
 
 /// What an index holds of each document beside its id and its body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Schema {
-    /// Goes up whenever documents are made otherwise: an index of another version is emptied.
+    /// Goes up whenever documents are made otherwise: an index of another version is posted anew, and
+    /// searched meanwhile if its fields are the same.
     pub version: u32,
     /// Text that is searched for words. The first is the document's title: of two documents that
     /// answer equally well the one with the shorter title comes first.
@@ -30,14 +32,15 @@ pub struct TextField {
     pub sortable: bool,
 }
 
-/// What tells an index of this schema from others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Fingerprint(String);
-
 impl Schema {
     pub(super) fn fingerprint(&self) -> Fingerprint {
-        Fingerprint(format!("{self:?}"))
+        Fingerprint::new(self.version, &self.fields(), "")
+    }
+
+    /// All but the version, as one line.
+    pub(super) fn fields(&self) -> String {
+        let Self { version: _, texts, keywords, integers, flags } = self;
+        format!("{texts:?} {keywords:?} {integers:?} {flags:?}")
     }
 
     /// Sees that the schema has all fields of a document.

@@ -206,10 +206,15 @@ impl From<SearchError> for SinkError {
         match error {
             SearchError::Moved { .. } => Self::Moved,
             SearchError::Behind(live) => Self::Behind(live),
+            SearchError::OtherVersion { ref found } => {
+                let position = found.as_ref().map(|found| found.position).unwrap_or_default();
+                Self::Outdated { reason: error.to_string(), shown: (position, None) }
+            }
             SearchError::Unavailable(_) | SearchError::Closed | SearchError::Locked(_) => {
                 Self::Unavailable(error.to_string())
             }
-            SearchError::Foreign(_)
+            SearchError::NewerVersion
+            | SearchError::Foreign(_)
             | SearchError::Missing(_)
             | SearchError::ReadOnly
             | SearchError::NoSuchField { .. } => Self::Damaged(error.to_string()),

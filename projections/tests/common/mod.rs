@@ -17,7 +17,7 @@ use infra::{
     event_store::{EventStore, SqliteOptions},
     read_models::{Checkpoint, ReadModels},
 };
-use projections::{Batch, Entry, Projection, Sink, SqlSink};
+use projections::{Batch, Entry, Projection, Rebuild, Sink, SqlSink};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -435,4 +435,15 @@ pub async fn apply<P: Projection>(
 /// Everything that a read model holds.
 pub async fn dump(models: &ReadModels, schema: &'static infra::read_models::Schema) -> String {
     format!("{:#?}", projections::dump(models, schema).await.unwrap())
+}
+
+/// Posts read models anew and puts them in place.
+pub async fn rebuild(store: &EventStore, models: &ReadModels, names: &[&str]) {
+    let mut rebuild = Rebuild::new(store.clone());
+    for name in names {
+        assert!(rebuild.add_sql(models, name).unwrap());
+    }
+    for rebuilt in rebuild.run(|_| {}).await.unwrap() {
+        rebuilt.outcome.unwrap();
+    }
 }

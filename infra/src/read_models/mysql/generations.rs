@@ -161,8 +161,9 @@ pub(super) async fn unfinished(
         }
         let found = read_checkpoint(connection, schema, sql::READ_BUILDING, Some(generation)).await;
         let name = sql::prefix(schema.name, generation);
-        if found.is_ok_and(|found| found.checkpoint.store == store)
-            && has_all_tables(connection, schema, generation).await.map_err(fail)?
+        if found.is_ok_and(|found| {
+            found.checkpoint.store == store && schema.check(&found.fingerprint).is_ok()
+        }) && has_all_tables(connection, schema, generation).await.map_err(fail)?
             && mysql::try_lock(connection, &name).await.map_err(fail)?
         {
             return Ok(Some(generation));

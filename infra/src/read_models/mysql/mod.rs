@@ -153,10 +153,12 @@ impl From<sqlx::Error> for NotMade {
 /// A generation as it stands in `checkpoints`.
 struct Found {
     generation: i64,
+    /// By which code it was made.
+    fingerprint: String,
     checkpoint: Checkpoint,
 }
 
-/// Reads a checkpoint by a statement of [`sql`], and that this very code made its generation.
+/// Reads a checkpoint by a statement of [`sql`].
 async fn read_checkpoint(
     connection: &mut MySqlConnection,
     schema: &'static Schema,
@@ -180,9 +182,6 @@ fn of_row(schema: &'static Schema, row: &MySqlRow) -> Result<Found, ReadModelErr
         |reason: &str| ReadModelError::Damaged { name: schema.name, reason: reason.to_owned() };
     let fail = |error: sqlx::Error| damaged(&error.to_string());
     let fingerprint: String = row.try_get(1).map_err(fail)?;
-    if fingerprint != schema.fingerprint() {
-        return Err(ReadModelError::OtherVersion(schema.name));
-    }
     let uuid = |text: String| text.parse::<Uuid>().map_err(|_| damaged("an id is no UUID"));
     let position = |number: i64| {
         u64::try_from(number).map(Position).map_err(|_| damaged("a position is below 0"))
@@ -196,7 +195,7 @@ fn of_row(schema: &'static Schema, row: &MySqlRow) -> Result<Found, ReadModelErr
     };
     let position = position(row.try_get(3).map_err(fail)?)?;
     let generation = row.try_get(0).map_err(fail)?;
-    Ok(Found { generation, checkpoint: Checkpoint { store, position, last } })
+    Ok(Found { generation, fingerprint, checkpoint: Checkpoint { store, position, last } })
 }
 
 /// What an error of the server or on the way to it means for a read model. It never shows the URL.

@@ -88,7 +88,9 @@ async fn begin(pool: &MySqlPool, schema: &'static Schema) -> Result<MysqlSnapsho
     // Its first read makes the state that all others see.
     let begun = answered(connection.execute("START TRANSACTION READ ONLY")).await;
     let found = match begun {
-        Ok(_) => read_checkpoint(&mut connection, schema, sql::READ_LIVE, None).await,
+        Ok(_) => read_checkpoint(&mut connection, schema, sql::READ_LIVE, None)
+            .await
+            .and_then(|found| schema.check_to_read(&found.fingerprint).map(|()| found)),
         Err(error) => Err(failed(schema, &error)),
     };
     match found {

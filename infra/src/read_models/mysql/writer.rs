@@ -80,12 +80,11 @@ impl MysqlWriter {
         store: StoreId,
     ) -> Result<i64, ReadModelError> {
         let generation = match read_checkpoint(connection, schema, sql::READ_LIVE, None).await {
-            Ok(found) => found.generation,
-            Err(
-                error @ (ReadModelError::OtherVersion(_)
-                | ReadModelError::Damaged { .. }
-                | ReadModelError::Missing(_)),
-            ) => {
+            Ok(found) => {
+                schema.check(&found.fingerprint)?;
+                found.generation
+            }
+            Err(error @ (ReadModelError::Damaged { .. } | ReadModelError::Missing(_))) => {
                 tracing::info!(read_model = schema.name, %error, "posting it anew");
                 let generation = generations::make(connection, schema, store).await?;
                 generations::index(connection, schema, generation).await?;
@@ -163,8 +162,9 @@ impl MysqlWriter {
         let statement = building.map_or(sql::READ_WRITTEN, |_| sql::READ_BUILDING);
         let mut connection = self.connected().await?;
         let found = read_checkpoint(&mut connection, schema, statement, building).await;
-        let Found { generation, checkpoint } = found?;
+        let Found { generation, fingerprint, checkpoint } = found?;
         self.keep(connection);
+        schema.check(&fingerprint)?;
         if generation != self.generation {
             // A rebuild put another one in its place.
             self.generation = generation;

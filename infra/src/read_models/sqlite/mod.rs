@@ -57,16 +57,12 @@ impl SqliteReadModels {
         schema: &'static Schema,
         store: StoreId,
     ) -> Result<SqliteWriter, ReadModelError> {
-        let mut damaged = false;
-        if let Some(current) = self.current(schema.name)? {
+        let current = self.current(schema.name)?;
+        let damaged = current.is_some();
+        if let Some(current) = current {
             match SqliteWriter::open(self, schema, &current) {
                 Ok(writer) => return Ok(writer),
-                Err(
-                    error @ (ReadModelError::OtherVersion(_)
-                    | ReadModelError::Damaged { .. }
-                    | ReadModelError::Missing(_)),
-                ) => {
-                    damaged = !matches!(error, ReadModelError::OtherVersion(_));
+                Err(error @ (ReadModelError::Damaged { .. } | ReadModelError::Missing(_))) => {
                     tracing::warn!(read_model = schema.name, %error, "posting it anew");
                 }
                 Err(error) => return Err(error),

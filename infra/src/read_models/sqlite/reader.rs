@@ -98,7 +98,7 @@ impl Pool {
             )
             .map_err(fail)?;
         connection.set_prepared_statement_cache_capacity(64);
-        check_schema(&connection, schema)?;
+        schema.check_to_read(&read_schema(&connection, schema)?)?;
         Ok(connection)
     }
 
@@ -182,10 +182,14 @@ pub(super) fn check_schema(
     connection: &Connection,
     schema: &'static Schema,
 ) -> Result<(), ReadModelError> {
+    schema.check(&read_schema(connection, schema)?)
+}
+
+/// By which code the file was made.
+fn read_schema(connection: &Connection, schema: &'static Schema) -> Result<String, ReadModelError> {
     let found = connection.query_row(sql::READ_SCHEMA, [], |row| row.get::<_, String>(0));
     match found {
-        Ok(found) if found == schema.fingerprint() => Ok(()),
-        Ok(_) => Err(ReadModelError::OtherVersion(schema.name)),
+        Ok(found) => Ok(found),
         // No such table: made by nobody we know.
         Err(rusqlite::Error::SqliteFailure(cause, Some(text)))
             if cause.code == rusqlite::ErrorCode::Unknown =>

@@ -12,6 +12,7 @@ use super::{
     server::{LONG, Method, SHORT, Server},
 };
 use crate::{
+    fingerprint::Fingerprint,
     read_models::Checkpoint,
     search::{Document, Found, Schema, SearchError},
 };
@@ -24,7 +25,7 @@ const MOST_SET_ASIDE: usize = 100;
 /// What the document says.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Stored {
-    pub(super) fingerprint: String,
+    pub(super) fingerprint: Fingerprint,
     store: StoreId,
     position: Position,
     last: Option<(Position, Uuid)>,
@@ -59,9 +60,13 @@ pub(super) enum Written {
 }
 
 impl Stored {
-    pub(super) fn new(fingerprint: &str, checkpoint: &Checkpoint, set_aside: Vec<Aside>) -> Self {
+    pub(super) fn new(
+        fingerprint: &Fingerprint,
+        checkpoint: &Checkpoint,
+        set_aside: Vec<Aside>,
+    ) -> Self {
         let &Checkpoint { store, position, last } = checkpoint;
-        Self { fingerprint: fingerprint.to_owned(), store, position, last, set_aside }
+        Self { fingerprint: fingerprint.clone(), store, position, last, set_aside }
     }
 
     pub(super) fn checkpoint(&self) -> Checkpoint {

@@ -13,7 +13,7 @@ use super::{
     mapping::{Definition, Meta},
     server::{LONG, Method, SHORT, Server},
 };
-use crate::search::SearchError;
+use crate::{fingerprint::Fingerprint, search::SearchError};
 
 /// How often a number that somebody else has just taken is followed by the next.
 const ATTEMPTS: u64 = 8;
@@ -21,7 +21,7 @@ const ATTEMPTS: u64 = 8;
 /// The index behind an alias.
 pub(super) struct InPlace {
     pub(super) index: String,
-    pub(super) fingerprint: String,
+    pub(super) fingerprint: Fingerprint,
 }
 
 /// The alias by which an index is written.
@@ -55,8 +55,11 @@ pub(super) async fn in_place(server: &Server, alias: &str) -> Result<Option<InPl
     Ok(Some(InPlace { index, fingerprint: meta.fingerprint }))
 }
 
-/// The index behind the alias. Where there is none, or one made otherwise, an empty one takes its
+/// The index behind the alias. Where there is none, or one of other fields, an empty one takes its
 /// place.
+///
+/// # Errors
+/// [`SearchError::OtherVersion`], [`SearchError::NewerVersion`] if that is to be built beside it.
 pub(super) async fn ensure(
     server: &Server,
     alias: &str,
@@ -73,6 +76,14 @@ pub(super) async fn ensure(
         };
         if found.fingerprint == definition.fingerprint {
             return Ok(found.index);
+        }
+        if definition.fingerprint.reads(&found.fingerprint) {
+            if found.fingerprint.is_newer_than(&definition.fingerprint) {
+                return Err(SearchError::NewerVersion);
+            }
+            let placed = checkpoint::read(server, &found.index).await?;
+            let found = placed.map(|placed| placed.stored.checkpoint());
+            return Err(SearchError::OtherVersion { found });
         }
         tracing::info!(index = found.index, "the search index was made otherwise: it is made anew");
         if let Some(index) = make(server, alias, next, definition, &[]).await? {
@@ -110,8 +121,8 @@ pub(super) async fn left(
         return Ok(None);
     }
     let found = checkpoint::read(server, &index).await?;
-    let same = |fingerprint: &str| fingerprint == definition.fingerprint;
-    Ok(found.filter(|found| same(&found.stored.fingerprint)).map(|_| index))
+    let found = found.filter(|found| found.stored.fingerprint == definition.fingerprint);
+    Ok(found.map(|_| index))
 }
 
 /// Deletes the indexes before the one in place. Returns how many there were.

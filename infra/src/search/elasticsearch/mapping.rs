@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 use sha2::{Digest as _, Sha256};
 
-use crate::search::{Document, Found, Schema, SearchError, words};
+use crate::{
+    fingerprint::Fingerprint,
+    search::{Document, Found, Schema, SearchError, words},
+};
 
 /// What tells an index as one of ours.
 const FORMAT: &str = "daybook-search";
@@ -17,7 +20,7 @@ const WORDS: &str = "words";
 
 /// How an index is made, and what tells it from one made otherwise.
 pub(super) struct Definition {
-    pub(super) fingerprint: String,
+    pub(super) fingerprint: Fingerprint,
     settings: Value,
     mappings: Value,
 }
@@ -26,7 +29,7 @@ pub(super) struct Definition {
 #[derive(Deserialize)]
 pub(super) struct Meta {
     format: String,
-    pub(super) fingerprint: String,
+    pub(super) fingerprint: Fingerprint,
 }
 
 impl Meta {
@@ -38,12 +41,13 @@ impl Meta {
 impl Definition {
     pub(super) fn new(schema: &Schema) -> Self {
         let (settings, mut mappings) = (settings(), mappings(schema));
-        let digest = Sha256::digest(format!("{schema:?} {settings} {mappings}"));
-        let fingerprint = digest.iter().fold(String::new(), |mut hex, byte| {
+        let digest = Sha256::digest(format!("{} {settings} {mappings}", schema.fields()));
+        let shape = digest.iter().fold(String::new(), |mut hex, byte| {
             // Writing to a string cannot fail.
             let _ = write!(hex, "{byte:02x}");
             hex
         });
+        let fingerprint = Fingerprint::new(schema.version, &shape, "");
         mappings["_meta"] = json!({ "format": FORMAT, "fingerprint": fingerprint });
         Self { fingerprint, settings, mappings }
     }

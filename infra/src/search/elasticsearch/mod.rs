@@ -305,7 +305,7 @@ impl Inner {
         let Some(placed) = checkpoint::read(&self.server, self.reads()).await? else {
             return Ok(None);
         };
-        if placed.stored.fingerprint != self.definition.fingerprint {
+        if !self.definition.fingerprint.reads(&placed.stored.fingerprint) {
             let other = format!("{} in Elasticsearch, made by another version,", self.reads());
             return Err(SearchError::Missing(other));
         }

@@ -15,8 +15,9 @@ use super::{
     text,
 };
 use crate::{
+    fingerprint::Fingerprint,
     read_models::Checkpoint,
-    search::{Schema, SearchError, schema::Fingerprint, words},
+    search::{Schema, SearchError, words},
 };
 
 /// What tells a directory's index as one of ours.
@@ -94,7 +95,7 @@ pub(super) fn open_or_make(dir: &Path, fields: &Fields) -> Result<Index, SearchE
     fs::create_dir_all(dir)?;
     if dir.join("meta.json").exists() {
         let index = open(dir)?;
-        if fits(&index, fields)? {
+        if fits(&index, fields)? == Fit::Same {
             return Ok(index);
         }
         // Held while the files go: nobody else may be writing to them.
@@ -114,12 +115,28 @@ pub(super) fn open_or_make(dir: &Path, fields: &Fields) -> Result<Index, SearchE
     open(dir).map_err(SearchError::from)
 }
 
+/// What an index has in common with a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    Same,
+    /// The fields: it can be searched.
+    Fields {
+        by_newer: bool,
+    },
+    Nothing,
+}
+
 /// Whether the index is of this schema. One that is not ours is refused.
-pub(super) fn fits(index: &Index, fields: &Fields) -> Result<bool, SearchError> {
+pub(super) fn fits(index: &Index, fields: &Fields) -> Result<Fit, SearchError> {
     let payload = payload(index)?
         .filter(|payload| payload.format == FORMAT)
         .ok_or_else(|| SearchError::Foreign("the search directory".to_owned()))?;
-    Ok(payload.schema == fields.schema.fingerprint() && index.schema() == fields.engine)
+    let (own, found) = (fields.schema.fingerprint(), payload.schema);
+    Ok(match index.schema() == fields.engine && own.reads(&found) {
+        true if found == own => Fit::Same,
+        true => Fit::Fields { by_newer: found.is_newer_than(&own) },
+        false => Fit::Nothing,
+    })
 }
 
 pub(super) fn payload(index: &Index) -> Result<Option<Payload>, SearchError> {

@@ -1,6 +1,7 @@
 //! Search in a tantivy index: a directory for each generation, one writer each. The checkpoint is
 //! the commit's payload.
 
+mod answers;
 mod columns;
 mod directory;
 mod fields;
@@ -19,20 +20,14 @@ use std::{
     time::Duration,
 };
 
-use event_schemas::Position;
-use tantivy::{
-    Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError,
-    query::{EnableScoring, Query as EngineQuery, TermSetQuery},
-};
+use tantivy::{Index, IndexReader, IndexWriter, ReloadPolicy, TantivyError, query::TermSetQuery};
 use tokio::sync::Semaphore;
 
 use self::{
-    directory::{Payload, fits, open, open_or_make, payload, writer},
-    fields::{FLAGS, Fields, ID},
-    matches::{any, scan},
-    scan::Plan,
+    directory::{Fit, Payload, fits, open, open_or_make, payload, writer},
+    fields::Fields,
 };
-use super::{Change, Cursor, Found, Page, Query, Schema, SearchError, words};
+use super::{Change, Found, Page, Query, Schema, SearchError};
 use crate::read_models::Checkpoint;
 
 /// A checkpoint that moved without documents is stored so much later: a commit costs more than
@@ -58,6 +53,8 @@ struct Inner {
     fields: Fields,
     index: Index,
     reader: IndexReader,
+    /// Whether this very code has posted it, or what is to be posted anew beside it.
+    fit: Fit,
     writer: Mutex<Writer>,
     posted: RwLock<Option<Checkpoint>>,
     /// Whether somebody will store the checkpoint soon.
@@ -83,7 +80,10 @@ impl TantivyIndex {
     pub(super) async fn open(dir: PathBuf, schema: Schema) -> Result<Self, SearchError> {
         blocking(move || {
             let live = generations::live(&dir).unwrap_or(1);
-            let inner = Inner::open(&dir, schema, live)?;
+            let read = Inner::read(&dir, schema.clone(), live)?;
+            // Of another version: searched, and left as it is.
+            let read = read.filter(|read| read.fit != Fit::Same);
+            let inner = read.map_or_else(|| Inner::open(&dir, schema, live), Ok)?;
             Ok(Self::new(dir, inner))
         })
         .await
@@ -91,19 +91,9 @@ impl TantivyIndex {
 
     pub(super) async fn read(dir: PathBuf, schema: Schema) -> Result<Self, SearchError> {
         blocking(move || {
-            let fields = Fields::new(schema);
-            let missing = || SearchError::Missing(dir.display().to_string());
-            let live = generations::live(&dir)?;
-            let path = generations::path(&dir, live);
-            if !path.join("meta.json").exists() {
-                return Err(missing());
-            }
-            let index = open(&path)?;
-            if !fits(&index, &fields)? {
-                return Err(missing());
-            }
-            let inner = Inner::new(live, fields, index, |_| Writer::ReadOnly)?;
-            Ok(Self::new(dir, inner))
+            let read = Inner::read(&dir, schema, generations::live(&dir)?)?;
+            let inner = read.ok_or_else(|| SearchError::Missing(dir.display().to_string()))?;
+            Ok(Self::new(dir, Inner { fit: Fit::Same, ..inner }))
         })
         .await
     }
@@ -117,8 +107,13 @@ impl TantivyIndex {
         self.beside.clone().unwrap_or_else(|| self.place.live())
     }
 
-    pub(super) fn checkpoint(&self) -> Option<Checkpoint> {
-        self.inner().posted()
+    pub(super) fn checkpoint(&self) -> Result<Option<Checkpoint>, SearchError> {
+        let inner = self.inner();
+        match inner.fit {
+            Fit::Same => Ok(inner.posted()),
+            Fit::Fields { by_newer: true } => Err(SearchError::NewerVersion),
+            _ => Err(SearchError::OtherVersion { found: inner.posted() }),
+        }
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -170,7 +165,7 @@ impl TantivyIndex {
         let place = Arc::clone(&self.place);
         blocking(move || {
             let live = place.live();
-            drop(live.writer()?);
+            live.replaceable()?;
             for left in generations::all(&place.dir)? {
                 if left > live.generation {
                     generations::remove(&place.dir, left)?;
@@ -188,11 +183,12 @@ impl TantivyIndex {
         let place = Arc::clone(&self.place);
         blocking(move || {
             let live = place.live();
-            drop(live.writer()?);
+            live.replaceable()?;
             let next = live.generation + 1;
             let path = generations::path(&place.dir, next);
             if !path.join("meta.json").exists()
-                || !open(&path).is_ok_and(|index| fits(&index, &live.fields).unwrap_or(false))
+                || !open(&path)
+                    .is_ok_and(|index| matches!(fits(&index, &live.fields), Ok(Fit::Same)))
             {
                 return Ok(None);
             }
@@ -291,6 +287,21 @@ impl Inner {
         Self::new(generation, fields, index, |saved| Writer::Open { writer, saved })
     }
 
+    /// Opens a generation to read; none if it cannot be searched.
+    fn read(dir: &Path, schema: Schema, generation: u64) -> Result<Option<Self>, SearchError> {
+        let (fields, path) = (Fields::new(schema), generations::path(dir, generation));
+        if !path.join("meta.json").exists() {
+            return Ok(None);
+        }
+        let index = open(&path)?;
+        let fit = fits(&index, &fields)?;
+        if fit == Fit::Nothing {
+            return Ok(None);
+        }
+        let read = Self::new(generation, fields, index, |_| Writer::ReadOnly)?;
+        Ok(Some(Self { fit, ..read }))
+    }
+
     fn new(
         generation: u64,
         fields: Fields,
@@ -301,6 +312,7 @@ impl Inner {
         let saved: Option<Checkpoint> = payload(&index)?.and_then(Payload::checkpoint);
         Ok(Self {
             generation,
+            fit: Fit::Same,
             fields,
             index,
             reader,
@@ -317,6 +329,14 @@ impl Inner {
 
     fn lock(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether another generation may be built beside this one.
+    fn replaceable(&self) -> Result<(), SearchError> {
+        match self.fit {
+            Fit::Same => self.writer().map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// The writer, made anew if it was lost. What a lost writer had committed is found again: the
@@ -404,67 +424,6 @@ impl Inner {
                 Err(error.into())
             }
         }
-    }
-
-    fn find(&self, query: &dyn EngineQuery) -> tantivy::Result<Vec<Found>> {
-        // Documents and checkpoint are committed together.
-        let position = self.posted().map_or(Position::START, |checkpoint| checkpoint.position);
-        let searcher = self.reader.searcher();
-        let weight = query.weight(EnableScoring::disabled_from_searcher(&searcher))?;
-        let mut found = Vec::new();
-        for (segment, reader) in (0..).zip(searcher.segment_readers()) {
-            let mut documents = Vec::new();
-            weight.for_each_no_score(reader, &mut |block| {
-                documents.extend(block.iter().filter(|document| !reader.is_deleted(**document)));
-            })?;
-            let Some(ids) = reader.fast_fields().str(ID)? else { continue };
-            let flags = reader.fast_fields().u64(FLAGS)?;
-            for document in documents {
-                let mut id = String::new();
-                for ordinal in ids.term_ords(document) {
-                    ids.ord_to_str(ordinal, &mut id)?;
-                }
-                let stored: TantivyDocument =
-                    searcher.doc(tantivy::DocAddress::new(segment, document))?;
-                let flags = flags.first(document).unwrap_or(0);
-                found.push(self.fields.found(id, position, flags, &stored));
-            }
-        }
-        Ok(found)
-    }
-
-    fn query(&self, query: &Query) -> Result<Page, SearchError> {
-        let plan = Plan::new(&self.fields, query)?;
-        // Told before the snapshot is taken: it never promises more than the snapshot holds.
-        let checkpoint = self.posted();
-        let searcher = self.reader.searcher();
-        let mut forgiving = query.after.as_ref().is_some_and(|cursor| cursor.forgiving);
-        let scan = if query.text.trim().is_empty() {
-            scan(&searcher, &plan, None, query.sort)?
-        } else {
-            let wanted = words::wanted(&query.text);
-            let text = text::query(&self.fields, &wanted, forgiving);
-            let mut scanned = scan(&searcher, &plan, Some(&*text), query.sort)?;
-            if scanned.total == 0
-                && query.after.is_none()
-                && words::can_forgive(&wanted)
-                && !any(&searcher, &*text)?
-            {
-                forgiving = true;
-                let text = text::query(&self.fields, &wanted, forgiving);
-                scanned = scan(&searcher, &plan, Some(&*text), query.sort)?;
-            }
-            scanned
-        };
-        let scan::Answer { total, facets, hits, more } = scan.finish(&plan)?;
-        let items = hits.iter().map(|hit| {
-            let document: TantivyDocument = searcher.doc(hit.address)?;
-            Ok(self.fields.body(&document))
-        });
-        let items = items.collect::<tantivy::Result<_>>()?;
-        let last = if more { hits.into_iter().next_back() } else { None };
-        let next = last.map(|hit| Cursor { key: hit.key, id: hit.id, forgiving });
-        Ok(Page { items, total, facets, next, checkpoint })
     }
 }
 
