@@ -8,7 +8,7 @@ use infra::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use crate::{
@@ -21,6 +21,9 @@ use crate::{
 
 /// How long a projector that is told nothing but "not now" waits, first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// How often one that has stopped looks whether another process has mended what it stopped at.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How far a projector is, as others see it.
 #[derive(Clone, Debug)]
@@ -104,12 +107,13 @@ impl<S: Sink> Projector<S> {
                 held = self.stand_by(&leases) => Some(held),
             };
             self.work(&mut held).await;
+            let stopped_in = self.sink.generation();
             // A projection that has stopped stops in every process: the lease goes on to the next.
             let lost = held.as_ref().is_some_and(Held::is_lost);
             if let Some(held) = held {
                 held.release().await;
             }
-            if !lost && !self.has_another().await {
+            if !lost && !self.is_given_another(stopped_in).await {
                 return;
             }
         }
@@ -123,6 +127,17 @@ impl<S: Sink> Projector<S> {
             () = asked(&mut self.stop) => false,
             changed = self.installed.changed() => changed.is_ok(),
         }
+    }
+
+    /// The same, where another process may put it in place.
+    async fn is_given_another(&mut self, stopped_in: Option<u64>) -> bool {
+        while let Err(_elapsed) = timeout(LOOK, self.has_another()).await {
+            let found = self.sink.checkpoint().await;
+            if found.is_ok() && self.sink.generation() != stopped_in {
+                return true;
+            }
+        }
+        !*self.stop.borrow()
     }
 
     /// Waits until nobody else posts, and tells meanwhile how far they are.

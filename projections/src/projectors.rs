@@ -16,13 +16,14 @@ use tokio::{runtime::Handle, sync::watch, time::timeout};
 use uuid::Uuid;
 
 use crate::{
-    NotBegun, Projection, ProjectionState, ProjectionStatus, Sink, Source, SqlSink,
+    NotBegun, Projection, ProjectionState, ProjectionStatus, SCHEMAS, Sink, Source, SqlSink,
     lease::Leases,
     orders::Orders,
     products::Products,
     projector::{Posted, Projector},
     rebuilds::Rebuilds,
     sales::Sales,
+    status,
     stock::Stock,
     users::Users,
 };
@@ -161,7 +162,11 @@ impl Projectors {
                 running.posted.borrow().clone();
             let status = ProjectionStatus::of(&self.store, running.name, position, state, error);
             let source = (!standing_by).then_some(source);
-            let (rebuilding, rebuilt) = running.rebuilds.shown();
+            let (mut rebuilding, rebuilt) = running.rebuilds.shown();
+            let schema = SCHEMAS.into_iter().find(|schema| schema.name == running.name);
+            if let (None, Some(leases), Some(schema)) = (&rebuilding, &self.leases, schema) {
+                rebuilding = status::built_elsewhere(&leases.models, schema).await;
+            }
             let status = status.await?;
             found.push(ProjectionStatus { source, generation, rebuilding, rebuilt, ..status });
         }

@@ -83,7 +83,7 @@ impl Rebuilds {
         let mut rebuild = Rebuild::new(store.clone()).until(stop);
         (self.add.0)(&mut rebuild)?;
         let (generation, position) = (None, Position::START);
-        known.under_way = Some(Rebuilding { generation, position, rate: 0, seconds_left: None });
+        known.under_way = Some(Rebuilding { generation, position, rate: None, seconds_left: None });
         self.at_work.send_replace(true);
         let this = self.clone();
         tokio::spawn(async move { this.run(rebuild).await });
@@ -151,7 +151,7 @@ impl Rebuilds {
 
 fn progress(at: &crate::Progress, begun: Instant) -> Rebuilding {
     let millis = begun.elapsed().as_millis().max(1);
-    let rate = u64::try_from(u128::from(at.events) * 1_000 / millis).unwrap_or(u64::MAX);
+    let rate = u64::try_from(u128::from(at.events) * 1_000 / millis).ok();
     // How many events are left is told by how much of the log they took so far.
     let left = u128::from(at.head.0.saturating_sub(at.position.0));
     let passed = u128::from(at.position.0.saturating_sub(at.begin.0));

@@ -3,7 +3,7 @@ use std::time::Duration;
 use event_schemas::{Logged, Metadata, Position, Timestamp};
 use infra::{
     event_store::{Direction, EventStore, Filter, ReadError},
-    read_models::{Checkpoint, ReadModels},
+    read_models::{Checkpoint, ReadModels, Schema},
 };
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ pub struct ProjectionStatus {
     pub error: Option<String>,
     /// The number of the generation that is read, if it is known.
     pub generation: Option<u64>,
-    /// The generation that is being built beside it by this process.
+    /// The generation that is being built beside it, by this process or, in MySQL, by another.
     pub rebuilding: Option<Rebuilding>,
     /// How the last rebuild of this process ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,8 +43,8 @@ pub struct Rebuilding {
     pub generation: Option<u64>,
     /// The place that it is built up to.
     pub position: Position,
-    /// Events a second.
-    pub rate: u64,
+    /// Events a second; known to the process that builds it.
+    pub rate: Option<u64>,
     /// How long it takes to the log's end at that rate, if that can be told.
     pub seconds_left: Option<u64>,
 }
@@ -148,9 +148,19 @@ pub async fn read_status(
         };
         let position = checkpoint.position;
         let status = ProjectionStatus::of(store, schema.name, position, state, error).await?;
-        found.push(ProjectionStatus { generation, ..status });
+        let rebuilding = built_elsewhere(models, schema).await;
+        found.push(ProjectionStatus { generation, rebuilding, ..status });
     }
     Ok(found)
+}
+
+/// What another process is building. An engine that cannot be asked is told of by what is read.
+pub(crate) async fn built_elsewhere(
+    models: &ReadModels,
+    schema: &'static Schema,
+) -> Option<Rebuilding> {
+    let (generation, position) = models.building(schema).await.ok()??;
+    Some(Rebuilding { generation: Some(generation), position, rate: None, seconds_left: None })
 }
 
 /// How many events lie behind `position`, up to `head`.

@@ -79,6 +79,7 @@ async fn query(models: ReadModels, schema: &'static Schema, over: Arc<AtomicBool
 over_every_engine!(
     queries_and_posting_go_on_while_everything_is_rebuilt,
     another_process_may_rebuild_beside_the_projectors,
+    what_another_process_rebuilds_is_seen_and_gone_on_with,
     a_rebuild_that_was_cut_short_goes_on,
 );
 
@@ -146,6 +147,50 @@ async fn queries_and_posting_go_on_while_everything_is_rebuilt(place: Place) {
     for schema in SCHEMAS {
         assert_eq!(dump(&models, schema).await, dump(&other, schema).await, "{}", schema.name);
     }
+}
+
+async fn what_another_process_rebuilds_is_seen_and_gone_on_with(place: Place) {
+    let Place::Database(_) = place else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (former, store) = (open_store(elsewhere.path()).await, open_store(dir.path()).await);
+    for store in [&former, &store] {
+        append(store, &busy_shop(60)).await;
+    }
+    let (here, there) = (place.models().await, place.models().await);
+    let mut projectors = Projectors::new(former.clone()).shared(here.clone());
+    projectors.start_sql(&here).unwrap();
+    all_posted(&projectors, &former).await;
+    projectors.stop().await;
+    let mut projectors = Projectors::new(store.clone()).shared(here.clone());
+    projectors.start_sql(&here).unwrap();
+    let diverged = projectors.wait_for("orders", Position(1), PATIENCE).await;
+    assert!(matches!(diverged, Err(NotPosted::Diverged { .. })), "{diverged:?}");
+
+    // One is begun there: seen from here, and by who only reads.
+    let mut building = SqlSink::<Orders>::anew(there.clone(), store.id());
+    building.checkpoint().await.unwrap();
+    let seen = status(&projectors, "orders").await.rebuilding.unwrap();
+    assert_eq!((seen.generation, seen.position, seen.rate), (Some(2), Position::START, None));
+    let read = projections::read_status(&store, &here).await.unwrap();
+    assert_eq!(read[0].rebuilding, Some(seen));
+    assert_eq!(status(&projectors, "stock").await.rebuilding, None);
+    drop(building);
+
+    let mut rebuild = Rebuild::new(store.clone());
+    assert!(rebuild.add_sql(&there, "orders").unwrap());
+    for rebuilt in rebuild.run(|_| {}).await.unwrap() {
+        rebuilt.outcome.unwrap();
+    }
+    append(&store, &busy_shop(70).split_off(65)).await;
+    let head = store.head().await.unwrap();
+    let posted = async {
+        while projectors.wait_for("orders", head, PATIENCE).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, posted).await.expect("it goes on");
+    projectors.stop().await;
 }
 
 async fn another_process_may_rebuild_beside_the_projectors(place: Place) {

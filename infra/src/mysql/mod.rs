@@ -145,6 +145,15 @@ pub(crate) async fn unlock(connection: &mut MySqlConnection, name: &str) -> sqlx
     answered(giving.execute(connection)).await.map(drop)
 }
 
+/// Whether somebody has the named lock.
+pub(crate) async fn is_locked(connection: &mut MySqlConnection, name: &str) -> sqlx::Result<bool> {
+    let name = lock_name(connection, name).await?;
+    // The two kinds of server give the holder in different types.
+    let asking = "SELECT CAST(IS_USED_LOCK(?) IS NOT NULL AS SIGNED)";
+    let asking = sqlx::query_scalar::<_, i64>(asking).bind(name);
+    Ok(answered(asking.fetch_one(connection)).await? == 1)
+}
+
 /// Locks are the server's, not the database's, and their names are short.
 async fn lock_name(connection: &mut MySqlConnection, name: &str) -> sqlx::Result<String> {
     let asking = sqlx::query_scalar("SELECT DATABASE()");

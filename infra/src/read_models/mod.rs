@@ -253,6 +253,21 @@ impl ReadModels {
         }
     }
 
+    /// The generation that some process is building now, and the place that it is built up to. Of
+    /// SQLite files none: the event store's lock keeps another process out.
+    ///
+    /// # Errors
+    /// [`ReadModelError::Unavailable`].
+    pub async fn building(
+        &self,
+        schema: &'static Schema,
+    ) -> Result<Option<(u64, Position)>, ReadModelError> {
+        match self {
+            Self::Sqlite(_) => Ok(None),
+            Self::Mysql(models) => models.building(schema).await,
+        }
+    }
+
     /// Removes the generations that were replaced. Returns how many there were.
     ///
     /// # Errors

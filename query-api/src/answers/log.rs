@@ -83,7 +83,7 @@ pub struct Projection {
     /// The number of the generation that is read; null while it is not known.
     #[schema(required)]
     generation: Option<u64>,
-    /// The generation that this process builds beside it, if it does.
+    /// The generation that is being built beside it, by this process or, in MySQL, by another.
     #[schema(required)]
     rebuilding: Option<RebuildingShape>,
     /// How the last rebuild of this process ended; left out if there was none.
@@ -99,8 +99,9 @@ pub struct RebuildingShape {
     generation: Option<u64>,
     /// The place that it is built up to.
     position: u64,
-    /// Events a second.
-    rate: u64,
+    /// Events a second; null if another process builds it.
+    #[schema(required)]
+    rate: Option<u64>,
     /// Null while it cannot be told.
     #[schema(required)]
     seconds_left: Option<u64>,

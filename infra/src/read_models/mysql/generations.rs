@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use event_schemas::StoreId;
+use event_schemas::{Position, StoreId};
 use sqlx::{AssertSqlSafe, Executor as _, MySqlConnection};
 
 use super::{
@@ -167,6 +167,24 @@ pub(super) async fn unfinished(
             && mysql::try_lock(connection, &name).await.map_err(fail)?
         {
             return Ok(Some(generation));
+        }
+    }
+    Ok(None)
+}
+
+/// The generation that somebody is building, if somebody is, and how far that is.
+pub(super) async fn building(
+    connection: &mut MySqlConnection,
+    schema: &'static Schema,
+) -> Result<Option<(i64, Position)>, ReadModelError> {
+    let fail = |error: sqlx::Error| failed(schema, &error);
+    let live = live(connection, schema).await.map_err(fail)?.unwrap_or(0);
+    for generation in known(connection, schema).await.map_err(fail)? {
+        let name = sql::prefix(schema.name, generation);
+        if generation > live && mysql::is_locked(connection, &name).await.map_err(fail)? {
+            let found =
+                read_checkpoint(connection, schema, sql::READ_BUILT, Some(generation)).await?;
+            return Ok(Some((generation, found.checkpoint.position)));
         }
     }
     Ok(None)

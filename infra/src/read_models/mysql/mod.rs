@@ -124,6 +124,15 @@ impl MysqlReadModels {
         MysqlWriter::unfinished(Arc::clone(&self.url), schema, store).await
     }
 
+    pub(super) async fn building(
+        &self,
+        schema: &'static Schema,
+    ) -> Result<Option<(u64, Position)>, ReadModelError> {
+        let mut connection = self.pool.acquire().await.map_err(|error| self.away(&error))?;
+        let building = generations::building(&mut connection, schema).await?;
+        Ok(building.map(|(generation, position)| (generation.unsigned_abs(), position)))
+    }
+
     pub(super) async fn drop_old(&self, schema: &'static Schema) -> Result<usize, ReadModelError> {
         let mut connection = self.connect().await?;
         generations::drop_old(&mut connection, schema).await

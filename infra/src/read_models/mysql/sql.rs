@@ -58,6 +58,9 @@ pub(super) const READ_WRITTEN: &str = "SELECT c.generation, c.fingerprint, c.sto
 pub(super) const READ_REPLACED: &str = "SELECT c.generation, c.fingerprint, c.store, c.position, c.last_position, c.last_id \
      FROM read_models AS r JOIN checkpoints AS c ON c.name = r.name AND c.generation = r.generation \
      WHERE r.name = ? FOR UPDATE";
+/// As whoever looks on sees it.
+pub(super) const READ_BUILT: &str = "SELECT generation, fingerprint, store, position, last_position, last_id \
+     FROM checkpoints WHERE name = ? AND generation = ?";
 pub(super) const READ_BUILDING: &str = "SELECT generation, fingerprint, store, position, last_position, last_id \
      FROM checkpoints WHERE name = ? AND generation = ? LOCK IN SHARE MODE";
 /// A writer whose generation has been replaced finds no row, and neither does one whose checkpoint
