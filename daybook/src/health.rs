@@ -73,7 +73,8 @@ impl Watched {
                     (HealthStatus::Healthy, None)
                 }
                 ProjectionState::Rebuilding => {
-                    (HealthStatus::Degraded, Some("it is being posted from the start".to_owned()))
+                    let posting = || "it is being posted from the start".to_owned();
+                    (HealthStatus::Degraded, Some(projection.error.unwrap_or_else(posting)))
                 }
                 _ => (HealthStatus::Degraded, projection.error),
             };

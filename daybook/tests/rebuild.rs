@@ -131,6 +131,30 @@ fn the_command_hands_the_work_to_the_server_and_does_it_alone_without_one() {
 }
 
 #[test]
+fn after_an_update_what_the_older_version_posted_is_rebuilt_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]);
+    stock_up(&server, 100);
+    let placed = server.post("/v1/orders", &order(1)).expect(201);
+    let path = format!("/v1/orders/{}", placed.json()["id"].as_str().unwrap());
+    let shown = server.get_at(&path, &placed.position()).expect(200).json();
+    assert!(server.signal("TERM").success());
+    let file = dir.path().join("data/read-models/orders-1.sqlite");
+    let file = rusqlite::Connection::open(file).unwrap();
+    let older = "UPDATE checkpoint SET schema = replace(schema, 'version 1', 'version 0')";
+    assert_eq!(file.execute(older, []).unwrap(), 1);
+    drop(file);
+
+    let server = Server::start(dir.path(), &[]);
+    server.get(&path).expect(200);
+    let ended = rebuilt(&server, "orders");
+    assert_eq!(ended["rebuilt"]["error"], Value::Null, "{ended}");
+    assert_eq!(server.get_at(&path, &placed.position()).expect(200).json(), shown);
+    assert_eq!((files(dir.path(), "orders"), files(dir.path(), "stock")), (2, 1));
+    assert!(server.signal("TERM").success());
+}
+
+#[test]
 fn a_process_that_is_killed_while_it_rebuilds_leaves_one_generation_whole() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start(dir.path(), &[]);
