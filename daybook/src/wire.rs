@@ -110,7 +110,8 @@ impl Shop {
             let relay = Relay::new(store.clone(), bus, settings.relay_from);
             (relay.status(), tokio::spawn(relay.run()))
         });
-        let mut projectors = Projectors::new(store.clone());
+        let skip = settings.skip_unknown.clone();
+        let mut projectors = Projectors::new(store.clone()).skipping(skip);
         if matches!(settings.event_store, EventStoreUrl::EventStoreDb(_)) {
             projectors = projectors.shared(read_models.clone());
         }

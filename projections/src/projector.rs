@@ -4,7 +4,7 @@ use event_schemas::Position;
 use infra::{
     bus::Bus,
     event_store::{EventStore, ReadError},
-    read_models::Checkpoint,
+    read_models::{Checkpoint, Skipped},
 };
 use tokio::{
     sync::watch,
@@ -12,10 +12,10 @@ use tokio::{
 };
 
 use crate::{
-    Batch, Entry, Poison, ProjectionState, Sink, SinkError, Source,
+    Batch, Entry, Poison, ProjectionState, Sink, SinkError, Skip, Source,
     feed::{Feed, Taken},
     lease::{self, Held, Leases},
-    status,
+    skip, status,
 };
 
 /// How long a projector that is told nothing but "not now" waits, first and at most.
@@ -32,6 +32,8 @@ pub(crate) struct Posted {
     pub(crate) source: Source,
     /// Another process posts it; this one is ready to.
     pub(crate) standing_by: bool,
+    /// What it has passed over.
+    pub(crate) skipped: Vec<Skipped>,
 }
 
 /// The loop that posts one projection.
@@ -42,6 +44,9 @@ pub(crate) struct Projector<S> {
     /// Where several processes may post the same read models.
     pub(crate) leases: Option<Leases>,
     pub(crate) sink: S,
+    pub(crate) skip: Skip,
+    /// What of the events passed over is in the log of this process: each kind once.
+    pub(crate) noted: Vec<Skipped>,
     pub(crate) posted: watch::Sender<Posted>,
     pub(crate) stop: watch::Receiver<bool>,
     /// Changes whenever this process has put another generation in the place of the one that is
@@ -139,6 +144,7 @@ impl<S: Sink> Projector<S> {
                 if let (Ok(checkpoint), Ok(head)) = (checkpoint, head) {
                     let there = checkpoint.position >= head;
                     posted.position = checkpoint.position;
+                    posted.skipped = checkpoint.skipped;
                     posted.state = match there {
                         true => ProjectionState::Live,
                         false => ProjectionState::CatchingUp,
@@ -196,6 +202,7 @@ impl<S: Sink> Projector<S> {
     async fn post(&mut self) -> Result<Infallible, End> {
         let mut checkpoint = self.sink.checkpoint().await?;
         let head = self.store.head().await?;
+        self.note_skipped(&checkpoint.skipped);
         if let Some(error) = divergence(&self.store, &checkpoint, head).await? {
             return Err(End::Halted(ProjectionState::Diverged, error));
         }
@@ -206,6 +213,7 @@ impl<S: Sink> Projector<S> {
         };
         self.posted.send_modify(|posted| {
             posted.position = checkpoint.position;
+            posted.skipped.clone_from(&checkpoint.skipped);
             posted.generation = self.sink.generation();
             posted.state = state;
             // Otherwise only a batch shows that what failed works again.
@@ -228,7 +236,7 @@ impl<S: Sink> Projector<S> {
                 _ => ProjectionState::CatchingUp,
             };
             checkpoint = self.apply(checkpoint, &taken).await?;
-            self.tell(checkpoint.position, state, source);
+            self.tell(&checkpoint, state, source);
             feed.posted().await;
             tokio::select! {
                 biased;
@@ -241,20 +249,26 @@ impl<S: Sink> Projector<S> {
     /// Posts what was taken; of what holds an event that cannot be posted, all that stands before
     /// it, wherever the batch was cut.
     async fn apply(&mut self, from: Checkpoint, taken: &Taken) -> Result<Checkpoint, End> {
-        let (whole, undecodable) = batch(from, taken, self.sink.categories());
+        let (categories, skip) = (self.sink.categories(), self.skip.clone());
+        let (whole, undecodable) = batch(from.clone(), taken, categories, &skip);
         let (posted, poison) = match self.advance(&whole).await {
             Ok(()) => (whole.to, undecodable),
             Err(SinkError::Poison(found)) => {
-                let sound = batch_before(&whole, taken, found.position);
+                let before = taken.before(found.position);
+                let (sound, _) = batch(from, &before, categories, &skip);
                 self.advance(&sound).await?;
                 (sound.to, Some(found))
             }
             Err(error) => return Err(error.into()),
         };
+        self.note_skipped(&posted.skipped);
         match poison {
             None => Ok(posted),
             Some(poison) => {
-                self.posted.send_modify(|told| told.position = posted.position);
+                self.posted.send_modify(|told| {
+                    told.position = posted.position;
+                    told.skipped = posted.skipped;
+                });
                 Err(SinkError::Poison(poison).into())
             }
         }
@@ -268,10 +282,25 @@ impl<S: Sink> Projector<S> {
         Ok(())
     }
 
-    fn tell(&self, position: Position, state: ProjectionState, source: Source) {
+    /// Says once of each kind that events of it were passed over.
+    fn note_skipped(&mut self, skipped: &[Skipped]) {
+        let name = self.sink.name();
+        let events: u64 = skipped.iter().map(|skipped| skipped.events).sum();
+        #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+        metrics::gauge!("projection_skipped_events", "projection" => name).set(events as f64);
+        for skipped in skipped {
+            if !self.noted.iter().any(|noted| skip::is_same_kind(noted, skipped)) {
+                tracing::warn!(projection = name, %skipped, "passed over: it is not in the rows");
+                self.noted.push(skipped.clone());
+            }
+        }
+    }
+
+    fn tell(&self, posted: &Checkpoint, state: ProjectionState, source: Source) {
         let (error, standing_by) = (self.sink.set_aside(), false);
-        let generation = self.sink.generation();
-        let told = Posted { position, generation, state, error, source, standing_by };
+        let (generation, position) = (self.sink.generation(), posted.position);
+        let skipped = posted.skipped.clone();
+        let told = Posted { position, generation, state, error, source, standing_by, skipped };
         self.posted.send_modify(|posted| *posted = told);
     }
 }
@@ -288,14 +317,16 @@ fn pause(events: usize) -> Duration {
     }
 }
 
-/// The batch of what was taken, up to the first event that concerns the sink and cannot be
-/// decoded.
+/// The batch of what was taken, up to the first event that concerns the sink, cannot be decoded
+/// and is not to be passed over.
 pub(crate) fn batch<'a>(
     from: Checkpoint,
     taken: &'a Taken,
     categories: &[&str],
+    skip: &Skip,
 ) -> (Batch<'a>, Option<Poison>) {
     let mut events = Vec::with_capacity(taken.events.len());
+    let mut skipped = from.skipped.clone();
     for logged in &taken.events {
         if logged.position <= from.position
             || !categories.contains(&logged.stream.category())
@@ -306,25 +337,25 @@ pub(crate) fn batch<'a>(
         match logged.decode() {
             Ok(decoded) => events.push(Entry { logged, decoded }),
             Err(error) => {
-                let to = before(&from, taken, logged.position);
-                return (Batch { from, to, events }, Some(Poison::new(logged, error)));
+                if let Err(poison) = skip.pass_over(logged, error, &mut skipped) {
+                    let to = before(&from, taken, logged.position, skipped);
+                    return (Batch { from, to, events }, Some(poison));
+                }
             }
         }
     }
-    let mut to = before(&from, taken, Position(u64::MAX));
+    let mut to = before(&from, taken, Position(u64::MAX), skipped);
     to.position = to.position.max(taken.scanned_to);
     (Batch { from, to, events }, None)
 }
 
-/// The part of a batch that stands before `position`.
-fn batch_before<'a>(batch: &Batch<'a>, taken: &Taken, position: Position) -> Batch<'a> {
-    let to = before(&batch.from, taken, position);
-    let events = batch.events.iter().take_while(|entry| entry.logged.position < position);
-    Batch { from: batch.from.clone(), to, events: events.copied().collect() }
-}
-
 /// The checkpoint behind the last event that was taken and stands before `position`.
-fn before(from: &Checkpoint, taken: &Taken, position: Position) -> Checkpoint {
+fn before(
+    from: &Checkpoint,
+    taken: &Taken,
+    position: Position,
+    skipped: Vec<Skipped>,
+) -> Checkpoint {
     let end = taken.events.partition_point(|logged| logged.position < position);
     let events = &taken.events[..end];
     let ours = events.iter().rev().find(|logged| logged.is_ours());
@@ -332,10 +363,12 @@ fn before(from: &Checkpoint, taken: &Taken, position: Position) -> Checkpoint {
         store: from.store,
         position: events.last().map_or(from.position, |logged| logged.position),
         last: ours.map(|logged| (logged.position, logged.id)).or(from.last),
+        skipped,
     }
 }
 
-/// Why the checkpoint does not belong to this log, if it does not. `head` was read after it.
+/// Why the checkpoint does not belong to this log, if it does not, or the rows lack what is known by
+/// now. `head` was read after it.
 ///
 /// # Errors
 /// If the store cannot be read.
@@ -349,6 +382,11 @@ pub async fn divergence(
             "it was posted from the store {}, this one is {}",
             checkpoint.store,
             store.id()
+        )));
+    }
+    if let Some(lacking) = skip::known_meanwhile(&checkpoint.skipped) {
+        return Ok(Some(format!(
+            "it passed over {lacking}, which this version of Daybook knows: rebuild it"
         )));
     }
     if head < checkpoint.position {

@@ -9,7 +9,7 @@ use event_schemas::StoreId;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params, params_from_iter};
 
 use super::{
-    super::{Changes, Checkpoint, ReadModelError, Row, Schema, Table, Value},
+    super::{Changes, Checkpoint, ReadModelError, Row, Schema, Skipped, Table, Value},
     BUILDING, Generation, INSTALLED, SqliteReadModels, failed, read_checkpoint, sql,
     unavailable_io,
 };
@@ -49,6 +49,7 @@ impl SqliteWriter {
     ) -> Result<Self, ReadModelError> {
         let connection = connect(schema, &generation.path)?;
         super::reader::check_schema(&connection, schema)?;
+        add_skipped(&connection).map_err(|error| failed(schema, &error))?;
         let writer = Self::new(models, schema, connection, generation.number)?;
         writer.go_live().map_err(|error| failed(schema, &error))?;
         Ok(writer)
@@ -92,6 +93,7 @@ impl SqliteWriter {
         let connection = connect(schema, &models.path(schema.name, generation, BUILDING))?;
         settings_to_build(&connection).map_err(fail)?;
         super::reader::check_schema(&connection, schema)?;
+        add_skipped(&connection).map_err(fail)?;
         let boot = connection.query_row(sql::READ_BUILDING, [], |row| row.get::<_, String>(0));
         if Some(boot.map_err(fail)?) != this_boot()
             || read_checkpoint(&connection, schema)?.store != store
@@ -283,6 +285,15 @@ fn this_boot() -> Option<String> {
     Some(id.trim().to_owned())
 }
 
+/// Adds what the file of an earlier version has no place for.
+fn add_skipped(connection: &Connection) -> rusqlite::Result<()> {
+    let there: i64 = connection.query_row(sql::HAS_SKIPPED, [], |row| row.get(0))?;
+    if there == 0 {
+        connection.execute(sql::ADD_SKIPPED, [])?;
+    }
+    Ok(())
+}
+
 fn move_checkpoint(
     transaction: &Transaction<'_>,
     from: &Checkpoint,
@@ -300,6 +311,7 @@ fn move_checkpoint(
         number(to.position)?,
         last_position,
         last_id,
+        Skipped::text(&to.skipped),
         from.store.to_string(),
         number(from.position)?
     ])?;
