@@ -188,6 +188,7 @@ impl Shop {
             command_side,
             forgotten,
             projectors,
+            past,
             keeper,
             relay,
             lock,
@@ -200,6 +201,7 @@ impl Shop {
         if let Some(keeper) = keeper {
             keeper.stop().await;
         }
+        past.keep_times().await;
         // What it has not come to is done at the next start, before anything is served.
         forgotten.abort();
         let _ = forgotten.await;
