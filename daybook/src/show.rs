@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use event_schemas::{Position, Revision, Timestamp};
 use history::{AsOf, At, Chronology, Clock, Kind, Past, PastError, Step};
-use infra::snapshots::Snapshots;
+use infra::{event_store::EventStore, snapshots::Snapshots};
 use serde_json::{Value, json};
 
 use crate::{
@@ -62,7 +62,11 @@ fn moment(name: &str, text: &str, clock: Clock) -> Result<At, Failure> {
 }
 
 async fn past(settings: &Settings) -> Result<Past, Failure> {
-    let store = engines::event_store_to_read(settings).await?;
+    past_of(settings, engines::event_store_to_read(settings).await?).await
+}
+
+/// What was, of a store that is read.
+pub(crate) async fn past_of(settings: &Settings, store: EventStore) -> Result<Past, Failure> {
     // Beside a running server what it kept helps; without a data directory nothing does.
     let folder = settings.snapshots();
     let snapshots = folder.is_dir().then(|| Snapshots::open(folder, store.id()).ok()).flatten();

@@ -101,6 +101,9 @@ fn table(status: &Value, projections: &[ProjectionStatus]) -> Result<(), Failure
             text.push_str(": ");
             text.push_str(error);
         }
+        for skipped in &projection.skipped {
+            text.push_str(&format!("; passed over {skipped}"));
+        }
         row(format!("projection {}", projection.name), &text.into());
     }
     table.print()

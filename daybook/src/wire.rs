@@ -110,7 +110,8 @@ impl Shop {
             let relay = Relay::new(store.clone(), bus, settings.relay_from);
             (relay.status(), tokio::spawn(relay.run()))
         });
-        let mut projectors = Projectors::new(store.clone());
+        let skip = settings.skip_unknown.clone();
+        let mut projectors = Projectors::new(store.clone()).skipping(skip);
         if matches!(settings.event_store, EventStoreUrl::EventStoreDb(_)) {
             projectors = projectors.shared(read_models.clone());
         }
@@ -187,6 +188,7 @@ impl Shop {
             command_side,
             forgotten,
             projectors,
+            past,
             keeper,
             relay,
             lock,
@@ -199,6 +201,7 @@ impl Shop {
         if let Some(keeper) = keeper {
             keeper.stop().await;
         }
+        past.keep_times().await;
         // What it has not come to is done at the next start, before anything is served.
         forgotten.abort();
         let _ = forgotten.await;

@@ -196,3 +196,51 @@ fn get(host: &str, path: &str) -> Option<(u16, String)> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
+
+#[test]
+fn who_is_forgotten_on_one_node_is_soon_opened_by_no_other() {
+    /// What other nodes may hold a key for.
+    const HELD: Duration = Duration::from_secs(5);
+    let dir = tempfile::tempdir().unwrap();
+    let store = event_store(dir.path(), "127.0.0.1:0");
+    let (one, two) =
+        (node(dir.path(), "one", &store.esdb()), node(dir.path(), "two", &store.esdb()));
+    let registered = one.post("/v1/users", &user()).expect(201);
+    let opened = |node: &Server, path: &str| {
+        let answer = node.get(path).expect(200).json();
+        answer["personal"]["name"] == "Ada"
+    };
+    for node in [&one, &two] {
+        node.get_at("/v1/users/u1", &registered.position()).expect(200);
+        assert!(opened(node, "/v1/users/u1"));
+    }
+    std::thread::scope(|scope| {
+        let (forgotten, told) = std::sync::mpsc::channel();
+        let opening = scope.spawn(move || {
+            // The other goes on opening, so the key is in its memory when it is destroyed.
+            let (mut last, mut forgotten) = (None, None);
+            loop {
+                let asked = std::time::Instant::now();
+                if opened(&two, "/v1/users/u1") {
+                    last = Some(asked);
+                }
+                forgotten = forgotten.or_else(|| told.try_recv().ok());
+                match forgotten {
+                    Some(at) if asked > at + HELD + Duration::from_secs(2) => break,
+                    _ => std::thread::sleep(Duration::from_millis(20)),
+                }
+            }
+            (two, last, forgotten.unwrap())
+        });
+        one.post("/v1/users/u1/forget", &json!({})).expect(200);
+        forgotten.send(std::time::Instant::now()).unwrap();
+        assert!(!opened(&one, "/v1/users/u1"));
+        let (two, last, forgotten): (Server, Option<std::time::Instant>, std::time::Instant) =
+            opening.join().unwrap();
+        let late = last.expect("it was opened before").saturating_duration_since(forgotten);
+        assert!(late <= HELD, "opened {late:?} after it was forgotten elsewhere");
+        for path in ["/v1/users/u1", "/v1/users/u1/at?revision=0"] {
+            assert!(!opened(&two, path) && !opened(&one, path), "{path}");
+        }
+    });
+}

@@ -9,8 +9,11 @@ use std::{
     process::Stdio,
 };
 
-use common::{Server, daybook, order, run, stock_up, text};
+use common::{Server, daybook, eventually, order, run, stock_up, text};
+use event_schemas::{ExpectedRevision, NewEvent, Received, StreamName, Timestamp};
+use infra::event_store::{EventStore, SqliteOptions};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 /// A shop with an order by Bob, and that order's id.
 fn shop(dir: &Path) -> (Server, String) {
@@ -79,6 +82,60 @@ fn replay_picks_what_is_asked_for() {
     assert_eq!(replay(&["--until", "2020-01-01", "--clock", "occurred"]), Vec::<Value>::new());
     assert_eq!(replay(&["--since", "2020-01-01", "--clock", "occurred"]), all);
     drop(server);
+}
+
+#[test]
+fn replay_since_a_time_begins_further_on_and_leaves_out_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, _) = shop(dir.path());
+    assert!(server.signal("TERM").success());
+    // Enough for the log's times to be marked, each event 10 µs later.
+    let begun = jiff::Timestamp::now().as_microsecond();
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let options = SqliteOptions::new(dir.path().join("data/events.sqlite"));
+        let store = EventStore::open_sqlite(options).await.unwrap();
+        for part in 0..5_i64 {
+            let event = |n: i64| {
+                let event = NewEvent::raw(Uuid::new_v4(), "Seen".into(), "1".into(), "".into());
+                let at = Timestamp::from_micros(begun - (2_500 - n) * 10).unwrap();
+                event.received(Received { at, json: true })
+            };
+            let events = (part * 500..(part + 1) * 500).map(event).collect();
+            let stream = StreamName::new("seen", "it");
+            store.append(stream, ExpectedRevision::Any, events).await.unwrap();
+        }
+        store.close().await.unwrap();
+    });
+    let server = Server::start(dir.path(), &[]);
+    eventually(std::time::Duration::from_secs(20), || {
+        let answer = server.get("/v1/events?limit=1&backwards=true").expect(200).json();
+        (answer["items"][0]["position"].as_u64() >= Some(2_500)).then_some(())
+    });
+    let kept = || {
+        let files = std::fs::read_dir(dir.path().join("data/snapshots")).unwrap();
+        let kept = files.filter_map(|file| std::fs::read(file.unwrap().path()).ok());
+        kept.filter(|bytes| text_of(bytes).contains("\"chronology\"")).count()
+    };
+    assert!(server.signal("TERM").success());
+    assert_eq!(kept(), 1, "how far times are known is kept at the end");
+
+    let all = replay(dir.path(), &[]);
+    let time = |event: &Value| event["position"].as_u64().unwrap();
+    for at in [10_i64, 900, 1_500, 2_300] {
+        let since = jiff::Timestamp::from_microsecond(begun - (2_500 - at) * 10).unwrap();
+        let since = since.to_string();
+        let found = replay(dir.path(), &["--since", &since]);
+        let backwards = replay(dir.path(), &["--since", &since, "--backwards"]);
+        assert!(found.iter().rev().eq(backwards.iter()), "{at}");
+        // All of those that were put in from there on, and what the shop itself had done meanwhile.
+        let seen: Vec<u64> = found.iter().filter(|e| e["type"] == "Seen").map(time).collect();
+        let expected: Vec<u64> = all.iter().filter(|e| e["type"] == "Seen").map(time).collect();
+        assert_eq!(seen, expected[usize::try_from(at).unwrap()..], "{at}");
+    }
+}
+
+fn text_of(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]

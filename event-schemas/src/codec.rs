@@ -37,6 +37,8 @@ pub enum DecodeError {
         category: String,
         /// The type met.
         event_type: String,
+        /// Its schema version; `None` where its metadata does not tell it.
+        version: Option<u32>,
     },
     /// A newer Daybook wrote it.
     #[error(
@@ -121,6 +123,7 @@ macro_rules! events {
                     _ => Err($crate::DecodeError::UnknownType {
                         category: $category.to_owned(),
                         event_type: event_type.to_owned(),
+                        version: Some(version),
                     }),
                 }
             }
@@ -206,6 +209,20 @@ impl Event {
                 Err(DecodeError::Foreign(other.to_owned()))
             }
         }
+    }
+
+    /// The newest schema version of a type in a category; `None` where the category has no such type.
+    pub fn known_version(category: &str, event_type: &str) -> Option<u32> {
+        let types = match category {
+            ProductEvent::CATEGORY => ProductEvent::TYPES,
+            StockEvent::CATEGORY => StockEvent::TYPES,
+            UserEvent::CATEGORY => UserEvent::TYPES,
+            EmailEvent::CATEGORY => EmailEvent::TYPES,
+            OrderEvent::CATEGORY => OrderEvent::TYPES,
+            AccessEvent::CATEGORY => AccessEvent::TYPES,
+            _ => return None,
+        };
+        types.iter().find(|(name, _)| *name == event_type).map(|(_, version)| *version)
     }
 
     /// The event's personal data, where it has any.

@@ -207,7 +207,9 @@ impl Recorded {
     /// Why it cannot be read, whose metadata is none of Daybook's: its type says more.
     fn unreadable(&self, error: &serde_json::Error) -> DecodeError {
         match Event::decode(self.stream.category(), &self.event_type, 1, b"") {
-            Err(unknown @ DecodeError::UnknownType { .. }) => unknown,
+            Err(DecodeError::UnknownType { category, event_type, .. }) => {
+                DecodeError::UnknownType { category, event_type, version: None }
+            }
             _ => DecodeError::Malformed {
                 event_type: self.event_type.to_string(),
                 reason: format!("metadata: {error}"),
@@ -272,7 +274,7 @@ mod tests {
     #[test]
     fn what_is_unknown_is_said_to_be_so_whatever_its_metadata() {
         let unknown = recorded("order-1", raw("OrderLost", "no JSON"));
-        assert!(matches!(unknown.decode(), Err(DecodeError::UnknownType { .. })));
+        assert!(matches!(unknown.decode(), Err(DecodeError::UnknownType { version: None, .. })));
         let known = recorded("order-1", raw("OrderDelivered", "no JSON"));
         assert!(matches!(known.decode(), Err(DecodeError::Malformed { .. })));
     }

@@ -125,7 +125,7 @@ fn what_was_released_can_still_be_read() {
 fn what_is_unknown_newer_or_malformed_says_so() {
     assert!(matches!(
         Event::decode("order", "OrderEaten", 1, b"{}"),
-        Err(DecodeError::UnknownType { .. })
+        Err(DecodeError::UnknownType { version: Some(1), .. })
     ));
     assert!(matches!(
         Event::decode("order", "OrderPlaced", 9, b"{}"),

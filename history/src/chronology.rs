@@ -102,14 +102,16 @@ impl Chronology {
         }
     }
 
-    /// The bytes to keep, when it is time to.
-    pub fn due(&self, snapshots: &Snapshots) -> Option<Vec<u8>> {
+    /// Whether so much was added that it is time to keep it.
+    pub fn is_due(&self) -> bool {
         let marks = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let due = marks.since == 0
-            && !marks.marks.is_empty()
-            && marks.marks.len().is_multiple_of(KEEP_EVERY);
-        let at =
-            SnapshotAt { at: Revision(marks.now.position), event: marks.last.filter(|_| due)? };
+        marks.since == 0 && !marks.marks.is_empty() && marks.marks.len().is_multiple_of(KEEP_EVERY)
+    }
+
+    /// The bytes to keep; none while nothing is known.
+    pub fn bytes(&self, snapshots: &Snapshots) -> Option<Vec<u8>> {
+        let marks = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let at = SnapshotAt { at: Revision(marks.now.position), event: marks.last? };
         let bytes = snapshots.encode(KEPT.0, KEPT.1, at, &*marks);
         bytes.inspect_err(|error| tracing::warn!(%error, "the chronology was not kept")).ok()
     }
@@ -117,6 +119,12 @@ impl Chronology {
     /// Keeps the bytes.
     pub fn keep(snapshots: &Snapshots, bytes: &[u8]) {
         snapshots.write(KEPT.0, bytes);
+    }
+
+    /// A place up to which everything was recorded before `time`, as far as is known without reading.
+    pub fn known_before(&self, time: Timestamp) -> Position {
+        let before = Timestamp::saturating(time.as_micros().saturating_sub(1));
+        Position(self.before(before).position)
     }
 
     /// Up to where the log had come at `time`. What it does not know yet is read.
@@ -146,5 +154,89 @@ impl Chronology {
         let marks = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let count = marks.marks.partition_point(|mark| mark.latest <= Some(time.as_micros()));
         count.checked_sub(1).and_then(|last| marks.marks.get(last)).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use event_schemas::{ExpectedRevision, NewEvent, Received, StreamName};
+    use infra::event_store::SqliteOptions;
+
+    use super::*;
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::saturating(i64::try_from(second).unwrap() * 1_000_000)
+    }
+
+    /// One event a second.
+    async fn append(store: &EventStore, seconds: std::ops::Range<u64>) {
+        let event = |second: u64| {
+            let event = NewEvent::raw(Uuid::new_v4(), "Seen".into(), "1".into(), "".into());
+            event.received(Received { at: at(second), json: true })
+        };
+        let stream = StreamName::new("seen", "it");
+        let events = seconds.map(event).collect();
+        store.append(stream, ExpectedRevision::Any, events).await.unwrap();
+    }
+
+    async fn follow(chronology: &Chronology, store: &EventStore) {
+        loop {
+            let (from, all) = (chronology.position(), Filter::all());
+            let page = store.read_log(from, Direction::Forwards, &all, MAX_PAGE).await.unwrap();
+            chronology.note(&page);
+            if page.at_end {
+                return;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_at_the_end_need_not_be_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = SqliteOptions::new(dir.path().join("events.sqlite"));
+        let store = EventStore::open_sqlite(file).await.unwrap();
+        let snapshots = Snapshots::open(dir.path().join("snapshots"), store.id()).unwrap();
+        let chronology = Chronology::default();
+        assert_eq!(chronology.bytes(&snapshots), None, "nothing is known");
+        for part in 0..5 {
+            append(&store, part * 500..(part + 1) * 500).await;
+        }
+        follow(&chronology, &store).await;
+        assert!(!chronology.is_due());
+        Chronology::keep(&snapshots, &chronology.bytes(&snapshots).unwrap());
+
+        let again = Chronology::load(&store, &snapshots).await.unwrap();
+        assert_eq!(again.position(), store.head().await.unwrap());
+        // The mark behind the first 1,000 events, and behind 2,000; no event is passed over.
+        for (second, place) in [(0, 0), (999, 0), (1_000, 1_000), (1_999, 1_000), (9_999, 2_000)] {
+            assert_eq!(again.known_before(at(second)), Position(place), "{second}");
+        }
+        append(&store, 2_500..3_100).await;
+        follow(&again, &store).await;
+        assert_eq!(again.known_before(at(3_000)), Position(3_000));
+        let place = again.place_at(&store, at(2_700)).await.unwrap();
+        assert_eq!(place, Place { position: Position(2_701), ran_back: 0 });
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_of_another_log_is_thrown_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("events.sqlite");
+        let store = EventStore::open_sqlite(SqliteOptions::new(&file)).await.unwrap();
+        append(&store, 0..3).await;
+        store.close().await.unwrap();
+        let yesterday = std::fs::read(&file).unwrap();
+        let store = EventStore::open_sqlite(SqliteOptions::new(&file)).await.unwrap();
+        let snapshots = Snapshots::open(dir.path().join("snapshots"), store.id()).unwrap();
+        append(&store, 3..6).await;
+        let chronology = Chronology::default();
+        follow(&chronology, &store).await;
+        Chronology::keep(&snapshots, &chronology.bytes(&snapshots).unwrap());
+        store.close().await.unwrap();
+        std::fs::write(&file, yesterday).unwrap();
+        let store = EventStore::open_sqlite(SqliteOptions::new(&file)).await.unwrap();
+        append(&store, 3..6).await;
+        let again = Chronology::load(&store, &snapshots).await.unwrap();
+        assert_eq!(again.position(), Position::START);
     }
 }

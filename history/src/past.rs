@@ -159,6 +159,20 @@ impl Past {
         Ok(self.chronology.place_at(&self.store, before).await?.position)
     }
 
+    /// The same as far as it is known, without reading the log.
+    pub fn known_before(&self, time: Timestamp) -> Position {
+        self.chronology.known_before(time)
+    }
+
+    /// Keeps how far times are known, for the next start.
+    pub async fn keep_times(&self) {
+        let Some(snapshots) = self.snapshots.clone() else { return };
+        if let Some(bytes) = self.chronology.bytes(&snapshots) {
+            let keep = move || Chronology::keep(&snapshots, &bytes);
+            let _ = tokio::task::spawn_blocking(keep).await;
+        }
+    }
+
     /// Follows the log, so that times are found fast, and keeps states of long streams. Ends with the
     /// store.
     pub async fn follow(self) {
@@ -171,7 +185,9 @@ impl Past {
                     for event in &page.events {
                         self.keep_due(event).await;
                     }
-                    self.keep_chronology().await;
+                    if self.chronology.is_due() {
+                        self.keep_times().await;
+                    }
                 }
                 Err(ReadError::Closed) => return,
                 Err(error) => {
@@ -190,14 +206,6 @@ impl Past {
         // Folding up to there keeps it.
         if let Err(error) = self.at_revision(kind, &event.stream, event.revision).await {
             tracing::debug!(%error, stream = %event.stream, "a past state was not kept");
-        }
-    }
-
-    async fn keep_chronology(&self) {
-        let Some(snapshots) = self.snapshots.clone() else { return };
-        if let Some(bytes) = self.chronology.due(&snapshots) {
-            let keep = move || Chronology::keep(&snapshots, &bytes);
-            let _ = tokio::task::spawn_blocking(keep).await;
         }
     }
 

@@ -11,8 +11,8 @@ use std::{
 
 use event_schemas::{Position, StoreId};
 use infra::read_models::{
-    Changes, Checkpoint, Column, Index, ReadModelError, ReadModels, Row, Schema, Table, Value,
-    Writer,
+    Changes, Checkpoint, Column, Index, ReadModelError, ReadModels, Row, Schema, Skipped, Table,
+    Value, Writer,
 };
 use servers::{Database, Place, over_every_engine};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
@@ -29,6 +29,7 @@ over_every_engine!(
     rows_of_any_size_are_stored_as_they_are,
     texts_compare_by_their_bytes,
     a_checkpoint_that_is_elsewhere_changes_nothing,
+    what_was_passed_over_is_kept_with_the_checkpoint,
     a_batch_that_fails_halfway_leaves_nothing,
     a_snapshot_sees_one_state,
     queries_cannot_write,
@@ -69,7 +70,7 @@ const STORE: StoreId = StoreId(Uuid::from_u128(7));
 
 fn at(position: u64) -> Checkpoint {
     let last = (position > 0).then(|| (Position(position), Uuid::from_u128(position.into())));
-    Checkpoint { store: STORE, position: Position(position), last }
+    Checkpoint { store: STORE, position: Position(position), last, skipped: Vec::new() }
 }
 
 fn note(at: usize, size: i64) -> [Value; 3] {
@@ -175,6 +176,59 @@ async fn a_checkpoint_that_is_elsewhere_changes_nothing(place: Place) {
     assert_eq!(query(&models, "SELECT id FROM notes WHERE size = 9", &[]).await, []);
     // It is still of use.
     add_one(&mut writer, 1).await;
+}
+
+fn passed_over(events: u64) -> Skipped {
+    Skipped {
+        category: "notes".to_owned(),
+        event_type: "Notëd".to_owned(),
+        schema_version: Some(3),
+        events,
+        first: Position(2),
+    }
+}
+
+async fn what_was_passed_over_is_kept_with_the_checkpoint(place: Place) {
+    let models = place.models().await;
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    add_one(&mut writer, 0).await;
+    let unversioned = Skipped { schema_version: None, ..passed_over(1) };
+    let mut from = at(1);
+    for position in 2..5 {
+        let skipped = vec![passed_over(position), unversioned.clone()];
+        let to = Checkpoint { skipped, ..at(position) };
+        writer.commit(&from, &to, &[]).await.unwrap();
+        assert_eq!(writer.checkpoint().await.unwrap(), to);
+        let snapshot = models.reader(&SCHEMA).snapshot().await.unwrap();
+        assert_eq!(snapshot.checkpoint(), &to);
+        from = to;
+    }
+    drop(writer);
+    let models = place.models().await;
+    let mut writer = models.open(&SCHEMA, STORE).await.unwrap();
+    assert_eq!(writer.checkpoint().await.unwrap(), from);
+    // A generation of its own begins with nothing, and says what it has passed over itself.
+    let mut built = models.build(&SCHEMA, STORE).await.unwrap();
+    assert_eq!(built.checkpoint().await.unwrap(), at(0));
+    let to = Checkpoint { skipped: vec![passed_over(1)], ..at(4) };
+    built.commit(&at(0), &to, &[]).await.unwrap();
+    built.install().await.unwrap();
+    assert_eq!(writer.checkpoint().await.unwrap(), to);
+    let garbage = "UPDATE checkpoint SET skipped = '[1]'";
+    let garbage = match &place {
+        Place::Directory(dir) => {
+            let file = dir.path().join("models/notes-2.sqlite");
+            rusqlite::Connection::open(file).unwrap().execute(garbage, []).unwrap()
+        }
+        Place::Database(database) => {
+            let garbage = garbage.replace("checkpoint", "checkpoints");
+            let done = database.connect().await.execute(AssertSqlSafe(garbage)).await.unwrap();
+            usize::try_from(done.rows_affected()).unwrap()
+        }
+    };
+    assert!(garbage > 0);
+    let damaged = writer.checkpoint().await;
+    assert!(matches!(damaged, Err(ReadModelError::Damaged { .. })), "{damaged:?}");
 }
 
 async fn a_batch_that_fails_halfway_leaves_nothing(place: Place) {

@@ -7,7 +7,7 @@ mod elasticsearch;
 use elasticsearch::Place;
 use event_schemas::{Position, StoreId};
 use infra::{
-    read_models::Checkpoint,
+    read_models::{Checkpoint, Skipped},
     search::{
         Change, Cursor, Document, Page, Query, Schema, SearchError, SearchIndex, Sort, TextField,
     },
@@ -59,7 +59,7 @@ fn schema() -> Schema {
 fn at(position: u64) -> Checkpoint {
     let store = StoreId(Uuid::from_u128(7));
     let position = Position(position);
-    Checkpoint { store, position, last: Some((position, Uuid::from_u128(9))) }
+    Checkpoint { store, position, last: Some((position, Uuid::from_u128(9))), skipped: Vec::new() }
 }
 
 fn document(id: &str, title: &str) -> Document {
@@ -675,5 +675,36 @@ mod elasticsearch_server {
         fill(&index, vec![document("huge", "Mug")]).await;
         assert_eq!(index.set_aside(), None);
         assert_eq!(found(&index, words("mug")).await, ["a", "b", "huge"]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_passed_over_is_kept_with_the_checkpoint() {
+    for Engine { index, _dir, _place } in engines().await {
+        fill(&index, vec![document("a", "one")]).await;
+        let skipped = Skipped {
+            category: "goods".to_owned(),
+            event_type: "Lent".to_owned(),
+            schema_version: None,
+            events: 3,
+            first: Position(2),
+        };
+        let after = Checkpoint { skipped: vec![skipped], ..at(2) };
+        let before = index.checkpoint().await.unwrap();
+        let changes = vec![put(2, document("b", "two"))];
+        index.commit(before, changes, after.clone()).await.unwrap();
+        assert_eq!(index.checkpoint().await.unwrap(), Some(after.clone()));
+        // Nothing but the checkpoint moves, and it is another process that reads it.
+        let last = Checkpoint { position: Position(3), ..after.clone() };
+        index.commit(Some(after), Vec::new(), last.clone()).await.unwrap();
+        index.close().await.unwrap();
+        let again = match (&_dir, &_place) {
+            (Some(dir), _) => {
+                SearchIndex::open_tantivy(dir.path().join("search"), schema()).await.unwrap()
+            }
+            (None, Some(place)) => open_elasticsearch(place, schema()),
+            (None, None) => unreachable!("it lies somewhere"),
+        };
+        assert_eq!(again.checkpoint().await.unwrap(), Some(last));
     }
 }

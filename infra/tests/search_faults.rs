@@ -222,7 +222,7 @@ fn schema() -> Schema {
 
 fn at(position: u64) -> Checkpoint {
     let position = Position(position);
-    Checkpoint { store: StoreId(Uuid::from_u128(7)), position, last: None }
+    Checkpoint { position, ..Checkpoint::start(StoreId(Uuid::from_u128(7))) }
 }
 
 fn put(id: &str, position: u64) -> Change {

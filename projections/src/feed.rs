@@ -52,6 +52,14 @@ impl Taken {
         !self.at_end && self.events.len() < MAX_BATCH
     }
 
+    /// What of it stands before `position`.
+    pub(crate) fn before(&self, position: Position) -> Self {
+        let end = self.events.partition_point(|logged| logged.position < position);
+        let events = self.events[..end].to_vec();
+        let scanned_to = events.last().map_or(Position::START, |logged| logged.position);
+        Self { events, scanned_to, at_end: false }
+    }
+
     /// Takes the page behind it too.
     fn extend(&mut self, page: LogPage) {
         self.events.extend(page.events);

@@ -20,6 +20,7 @@ mod rows;
 pub mod sales;
 pub mod search;
 mod sink;
+mod skip;
 mod sql;
 mod status;
 pub mod stock;
@@ -35,6 +36,7 @@ pub use rebuild::{Progress, Rebuild, Rebuilt};
 pub use rebuilds::NotBegun;
 pub use rows::{Record, Rows, Working};
 pub use sink::{Batch, Entry, Poison, Sink, SinkError};
+pub use skip::{InvalidSkip, Skip};
 pub use sql::SqlSink;
 pub use status::{Ended, Lag, ProjectionState, ProjectionStatus, Rebuilding, read_status};
 

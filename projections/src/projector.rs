@@ -4,7 +4,7 @@ use event_schemas::Position;
 use infra::{
     bus::Bus,
     event_store::{EventStore, ReadError},
-    read_models::Checkpoint,
+    read_models::{Checkpoint, Skipped},
 };
 use tokio::{
     sync::watch,
@@ -12,11 +12,11 @@ use tokio::{
 };
 
 use crate::{
-    Batch, Entry, NotBegun, Poison, ProjectionState, Sink, SinkError, Source,
+    Batch, Entry, NotBegun, Poison, ProjectionState, Rebuild, Sink, SinkError, Skip, Source,
     feed::{Feed, Taken},
     lease::{self, Held, Leases},
     rebuilds::Rebuilds,
-    status,
+    skip, status,
 };
 
 /// How long a projector that is told nothing but "not now" waits, first and at most.
@@ -36,6 +36,8 @@ pub(crate) struct Posted {
     pub(crate) source: Source,
     /// Another process posts it; this one is ready to.
     pub(crate) standing_by: bool,
+    /// What it has passed over.
+    pub(crate) skipped: Vec<Skipped>,
 }
 
 /// The loop that posts one projection.
@@ -46,6 +48,9 @@ pub(crate) struct Projector<S> {
     /// Where several processes may post the same read models.
     pub(crate) leases: Option<Leases>,
     pub(crate) sink: S,
+    pub(crate) skip: Skip,
+    /// What of the events passed over is in the log of this process: each kind once.
+    pub(crate) noted: Vec<Skipped>,
     pub(crate) posted: watch::Sender<Posted>,
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) rebuilds: Rebuilds,
@@ -64,7 +69,7 @@ enum End {
     /// Somebody else has posted, or another generation has taken the place of the one that was
     /// posted into.
     Moved,
-    /// Other code has posted what is read; shown are the place and generation of that.
+    /// Other code has posted what is read, or passed over what this code knows; shown are the place and generation of that.
     Outdated { reason: String, shown: (Position, Option<u64>) },
     /// It will pass.
     Again(String),
@@ -159,6 +164,7 @@ impl<S: Sink> Projector<S> {
                 if let (Ok(checkpoint), Ok(head)) = (checkpoint, head) {
                     let there = checkpoint.position >= head;
                     posted.position = checkpoint.position;
+                    posted.skipped = checkpoint.skipped;
                     posted.state = match there {
                         true => ProjectionState::Live,
                         false => ProjectionState::CatchingUp,
@@ -241,7 +247,8 @@ impl<S: Sink> Projector<S> {
             (posted.position, posted.generation) = (position, generation);
             (posted.state, posted.error) = (ProjectionState::Rebuilding, None);
         });
-        match self.rebuilds.begin(&self.store, self.stop.clone()) {
+        let rebuild = Rebuild::new(self.store.clone()).skipping(self.skip.clone());
+        match self.rebuilds.begin(rebuild, self.stop.clone()) {
             Ok(()) | Err(NotBegun::Already) => {}
             Err(error) => return Err(End::Again(error.to_string())),
         }
@@ -257,8 +264,14 @@ impl<S: Sink> Projector<S> {
     async fn post(&mut self) -> Result<Infallible, End> {
         let mut checkpoint = self.sink.checkpoint().await?;
         let head = self.store.head().await?;
+        self.note_skipped(&checkpoint.skipped);
         if let Some(error) = divergence(&self.store, &checkpoint, head).await? {
             return Err(End::Halted(ProjectionState::Diverged, error));
+        }
+        if let Some(lacking) = skip::known_meanwhile(&checkpoint.skipped) {
+            let reason = format!("it passed over {lacking}, which this version of Daybook knows");
+            let shown = (checkpoint.position, self.sink.generation());
+            return Err(End::Outdated { reason, shown });
         }
         let state = match checkpoint.position {
             position if position >= head => ProjectionState::Live,
@@ -267,6 +280,7 @@ impl<S: Sink> Projector<S> {
         };
         self.posted.send_modify(|posted| {
             posted.position = checkpoint.position;
+            posted.skipped.clone_from(&checkpoint.skipped);
             posted.generation = self.sink.generation();
             posted.state = state;
             // Otherwise only a batch shows that what failed works again.
@@ -289,7 +303,7 @@ impl<S: Sink> Projector<S> {
                 _ => ProjectionState::CatchingUp,
             };
             checkpoint = self.apply(checkpoint, &taken).await?;
-            self.tell(checkpoint.position, state, source);
+            self.tell(&checkpoint, state, source);
             feed.posted().await;
             tokio::select! {
                 biased;
@@ -302,20 +316,26 @@ impl<S: Sink> Projector<S> {
     /// Posts what was taken; of what holds an event that cannot be posted, all that stands before
     /// it, wherever the batch was cut.
     async fn apply(&mut self, from: Checkpoint, taken: &Taken) -> Result<Checkpoint, End> {
-        let (whole, undecodable) = batch(from, taken, self.sink.categories());
+        let (categories, skip) = (self.sink.categories(), self.skip.clone());
+        let (whole, undecodable) = batch(from.clone(), taken, categories, &skip);
         let (posted, poison) = match self.advance(&whole).await {
             Ok(()) => (whole.to, undecodable),
             Err(SinkError::Poison(found)) => {
-                let sound = batch_before(&whole, taken, found.position);
+                let before = taken.before(found.position);
+                let (sound, _) = batch(from, &before, categories, &skip);
                 self.advance(&sound).await?;
                 (sound.to, Some(found))
             }
             Err(error) => return Err(error.into()),
         };
+        self.note_skipped(&posted.skipped);
         match poison {
             None => Ok(posted),
             Some(poison) => {
-                self.posted.send_modify(|told| told.position = posted.position);
+                self.posted.send_modify(|told| {
+                    told.position = posted.position;
+                    told.skipped = posted.skipped;
+                });
                 Err(SinkError::Poison(poison).into())
             }
         }
@@ -329,10 +349,25 @@ impl<S: Sink> Projector<S> {
         Ok(())
     }
 
-    fn tell(&self, position: Position, state: ProjectionState, source: Source) {
+    /// Says once of each kind that events of it were passed over.
+    fn note_skipped(&mut self, skipped: &[Skipped]) {
+        let name = self.sink.name();
+        let events: u64 = skipped.iter().map(|skipped| skipped.events).sum();
+        #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+        metrics::gauge!("projection_skipped_events", "projection" => name).set(events as f64);
+        for skipped in skipped {
+            if !self.noted.iter().any(|noted| skip::is_same_kind(noted, skipped)) {
+                tracing::warn!(projection = name, %skipped, "passed over: it is not in the rows");
+                self.noted.push(skipped.clone());
+            }
+        }
+    }
+
+    fn tell(&self, posted: &Checkpoint, state: ProjectionState, source: Source) {
         let (error, standing_by) = (self.sink.set_aside(), false);
-        let generation = self.sink.generation();
-        let told = Posted { position, generation, state, error, source, standing_by };
+        let (generation, position) = (self.sink.generation(), posted.position);
+        let skipped = posted.skipped.clone();
+        let told = Posted { position, generation, state, error, source, standing_by, skipped };
         self.posted.send_modify(|posted| *posted = told);
     }
 }
@@ -349,14 +384,16 @@ fn pause(events: usize) -> Duration {
     }
 }
 
-/// The batch of what was taken, up to the first event that concerns the sink and cannot be
-/// decoded.
+/// The batch of what was taken, up to the first event that concerns the sink, cannot be decoded
+/// and is not to be passed over.
 pub(crate) fn batch<'a>(
     from: Checkpoint,
     taken: &'a Taken,
     categories: &[&str],
+    skip: &Skip,
 ) -> (Batch<'a>, Option<Poison>) {
     let mut events = Vec::with_capacity(taken.events.len());
+    let mut skipped = from.skipped.clone();
     for logged in &taken.events {
         if logged.position <= from.position
             || !categories.contains(&logged.stream.category())
@@ -367,25 +404,25 @@ pub(crate) fn batch<'a>(
         match logged.decode() {
             Ok(decoded) => events.push(Entry { logged, decoded }),
             Err(error) => {
-                let to = before(&from, taken, logged.position);
-                return (Batch { from, to, events }, Some(Poison::new(logged, error)));
+                if let Err(poison) = skip.pass_over(logged, error, &mut skipped) {
+                    let to = before(&from, taken, logged.position, skipped);
+                    return (Batch { from, to, events }, Some(poison));
+                }
             }
         }
     }
-    let mut to = before(&from, taken, Position(u64::MAX));
+    let mut to = before(&from, taken, Position(u64::MAX), skipped);
     to.position = to.position.max(taken.scanned_to);
     (Batch { from, to, events }, None)
 }
 
-/// The part of a batch that stands before `position`.
-fn batch_before<'a>(batch: &Batch<'a>, taken: &Taken, position: Position) -> Batch<'a> {
-    let to = before(&batch.from, taken, position);
-    let events = batch.events.iter().take_while(|entry| entry.logged.position < position);
-    Batch { from: batch.from.clone(), to, events: events.copied().collect() }
-}
-
 /// The checkpoint behind the last event that was taken and stands before `position`.
-fn before(from: &Checkpoint, taken: &Taken, position: Position) -> Checkpoint {
+fn before(
+    from: &Checkpoint,
+    taken: &Taken,
+    position: Position,
+    skipped: Vec<Skipped>,
+) -> Checkpoint {
     let end = taken.events.partition_point(|logged| logged.position < position);
     let events = &taken.events[..end];
     let ours = events.iter().rev().find(|logged| logged.is_ours());
@@ -393,6 +430,7 @@ fn before(from: &Checkpoint, taken: &Taken, position: Position) -> Checkpoint {
         store: from.store,
         position: events.last().map_or(from.position, |logged| logged.position),
         last: ours.map(|logged| (logged.position, logged.id)).or(from.last),
+        skipped,
     }
 }
 

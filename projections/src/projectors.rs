@@ -16,7 +16,8 @@ use tokio::{runtime::Handle, sync::watch, time::timeout};
 use uuid::Uuid;
 
 use crate::{
-    NotBegun, Projection, ProjectionState, ProjectionStatus, SCHEMAS, Sink, Source, SqlSink,
+    NotBegun, Projection, ProjectionState, ProjectionStatus, Rebuild, SCHEMAS, Sink, Skip, Source,
+    SqlSink,
     lease::Leases,
     orders::Orders,
     products::Products,
@@ -36,6 +37,7 @@ pub struct Projectors {
     /// The bus, and what tells this process's consumers on it from those of other read models.
     bus: Option<(Bus, String)>,
     leases: Option<Leases>,
+    skip: Skip,
     running: Vec<Running>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     stop: watch::Sender<bool>,
@@ -78,7 +80,8 @@ impl Projectors {
     /// None yet. They follow the event store itself.
     pub fn new(store: EventStore) -> Self {
         let (running, threads) = (Vec::new(), Mutex::default());
-        Self { store, bus: None, leases: None, running, threads, stop: watch::Sender::new(false) }
+        let (skip, stop) = (Skip::default(), watch::Sender::new(false));
+        Self { store, bus: None, leases: None, skip, running, threads, stop }
     }
 
     /// The same, fed by the bus. `place` is a name for where the read models lie: who posts into
@@ -92,6 +95,11 @@ impl Projectors {
     pub fn shared(self, models: ReadModels) -> Self {
         let holder = Uuid::new_v4().to_string();
         Self { leases: Some(Leases { models, holder }), ..self }
+    }
+
+    /// The same, passing over these events, in rebuilds too.
+    pub fn skipping(self, skip: Skip) -> Self {
+        Self { skip, ..self }
     }
 
     /// Starts the projector of a sink. Called within a tokio runtime.
@@ -108,6 +116,7 @@ impl Projectors {
             error: None,
             source: Source::Store,
             standing_by: false,
+            skipped: Vec::new(),
         };
         let (told, posted) = watch::channel(begun);
         let projector = Projector {
@@ -115,6 +124,8 @@ impl Projectors {
             bus: self.bus.clone().map(|(bus, place)| (bus, format!("{name}-{place}"))),
             leases: self.leases.clone(),
             sink,
+            skip: self.skip.clone(),
+            noted: Vec::new(),
             posted: told.clone(),
             stop: self.stop.subscribe(),
             rebuilds: rebuilds.clone(),
@@ -158,7 +169,7 @@ impl Projectors {
     pub async fn status(&self) -> Result<Vec<ProjectionStatus>, ReadError> {
         let mut found = Vec::with_capacity(self.running.len());
         for running in &self.running {
-            let Posted { position, generation, state, error, source, standing_by } =
+            let Posted { position, generation, state, error, source, standing_by, skipped } =
                 running.posted.borrow().clone();
             let status = ProjectionStatus::of(&self.store, running.name, position, state, error);
             let source = (!standing_by).then_some(source);
@@ -168,7 +179,8 @@ impl Projectors {
                 rebuilding = status::built_elsewhere(&leases.models, schema).await;
             }
             let status = status.await?;
-            found.push(ProjectionStatus { source, generation, rebuilding, rebuilt, ..status });
+            let status = ProjectionStatus { source, generation, skipped, ..status };
+            found.push(ProjectionStatus { rebuilding, rebuilt, ..status });
         }
         Ok(found)
     }
@@ -180,7 +192,8 @@ impl Projectors {
     /// [`NotBegun`]
     pub fn rebuild(&self, name: &str) -> Result<(), NotBegun> {
         let running = self.running.iter().find(|running| running.name == name);
-        running.ok_or(NotBegun::Unknown)?.rebuilds.begin(&self.store, self.stop.subscribe())
+        let rebuild = Rebuild::new(self.store.clone()).skipping(self.skip.clone());
+        running.ok_or(NotBegun::Unknown)?.rebuilds.begin(rebuild, self.stop.subscribe())
     }
 
     /// Waits, at most `patience`, until the projection has posted `position`.

@@ -13,8 +13,9 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    Projection, Sink, SinkError, SqlSink, divergence, feed::Taken, orders::Orders,
-    products::Products, projector::batch, sales::Sales, stock::Stock, users::Users,
+    Projection, Sink, SinkError, Skip, SqlSink, divergence, feed::Taken, orders::Orders,
+    products::Products, projector::batch, sales::Sales, skip::known_meanwhile, stock::Stock,
+    users::Users,
 };
 
 /// Pages read ahead of the slowest sink.
@@ -38,6 +39,7 @@ pub struct Rebuild {
     stop: watch::Receiver<bool>,
     /// Where the log is taken to end.
     end: Position,
+    skip: Skip,
 }
 
 #[derive(Debug)]
@@ -105,7 +107,8 @@ impl Rebuild {
     pub fn new(store: EventStore) -> Self {
         // Nobody asks it to stop.
         let stop = watch::Sender::new(false).subscribe();
-        Self { store, sinks: Vec::new(), stop, end: Position(u64::MAX) }
+        let (end, skip) = (Position(u64::MAX), Skip::default());
+        Self { store, sinks: Vec::new(), stop, end, skip }
     }
 
     /// The same, given up as soon as `stop` says so: what is built by then is gone on with.
@@ -116,6 +119,11 @@ impl Rebuild {
     /// The same, of the log as it was when it ended there.
     pub fn up_to(self, end: Position) -> Self {
         Self { end, ..self }
+    }
+
+    /// The same, passing over these events.
+    pub fn skipping(self, skip: Skip) -> Self {
+        Self { skip, ..self }
     }
 
     /// Adds a sink that posts beside what is read. Called within a tokio runtime.
@@ -129,8 +137,9 @@ impl Rebuild {
         let (open, opened) = oneshot::channel();
         let runtime = Handle::current();
         let (store, stop, end) = (self.store.clone(), self.stop.clone(), self.end);
+        let skip = self.skip.clone();
         let thread = thread::Builder::new().name(format!("rebuild-{name}")).spawn(move || {
-            let building = Building { sink, store, stop, end };
+            let building = Building { sink, store, stop, end, skip };
             let outcome = runtime.block_on(building.post_all(open, from_reader));
             // Nobody listens any more if the reader failed.
             let _ = tell.send(outcome);
@@ -264,6 +273,7 @@ struct Building<S> {
     store: EventStore,
     stop: watch::Receiver<bool>,
     end: Position,
+    skip: Skip,
 }
 
 impl<S: Sink> Building<S> {
@@ -289,7 +299,7 @@ impl<S: Sink> Building<S> {
                 gathered.push(page);
             }
             if rest || at_end || gathered.len() == PAGES {
-                checkpoint = post(&mut self.sink, checkpoint, &gathered).await?;
+                checkpoint = post(&mut self.sink, checkpoint, &gathered, &self.skip).await?;
                 gathered.clear();
             }
             if rest {
@@ -300,14 +310,14 @@ impl<S: Sink> Building<S> {
         self.switch(checkpoint).await
     }
 
-    /// Where it goes on: what was posted before has to be of this very log.
+    /// Where it goes on: what was posted before has to be of this very log, and lack nothing that is
+    /// known.
     async fn begin(&mut self) -> Result<Checkpoint, SinkError> {
         let checkpoint = self.sink.checkpoint().await?;
         let head = self.store.head().await?;
-        match divergence(&self.store, &checkpoint, head).await? {
-            None => Ok(checkpoint),
-            Some(_) => self.sink.afresh().await,
-        }
+        let fits = divergence(&self.store, &checkpoint, head).await?.is_none()
+            && known_meanwhile(&checkpoint.skipped).is_none();
+        if fits { Ok(checkpoint) } else { self.sink.afresh().await }
     }
 
     /// Posts what came meanwhile until it takes the place of what is read.
@@ -344,7 +354,7 @@ impl<S: Sink> Building<S> {
             let ours = page.events.iter().rev().find(|logged| logged.is_ours());
             let last = ours.map(|logged| (logged.position, logged.id)).or(checkpoint.last);
             let page = Arc::new(Page { taken: page.into(), last });
-            checkpoint = post(&mut self.sink, checkpoint, &[page]).await?;
+            checkpoint = post(&mut self.sink, checkpoint, &[page], &self.skip).await?;
             if at_end {
                 return Ok(checkpoint);
             }
@@ -357,13 +367,14 @@ async fn post(
     sink: &mut impl Sink,
     from: Checkpoint,
     pages: &[Arc<Page>],
+    skip: &Skip,
 ) -> Result<Checkpoint, SinkError> {
     let mut whole = crate::Batch { from: from.clone(), to: from, events: Vec::new() };
     for page in pages {
         if page.taken.scanned_to <= whole.to.position {
             continue;
         }
-        let (part, poison) = batch(whole.to.clone(), &page.taken, sink.categories());
+        let (part, poison) = batch(whole.to.clone(), &page.taken, sink.categories(), skip);
         if let Some(poison) = poison {
             return Err(poison.into());
         }

@@ -7,7 +7,6 @@ use std::{
 };
 
 use event_schemas::Position;
-use infra::event_store::EventStore;
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -67,10 +66,10 @@ impl Rebuilds {
         Self { add: Add(Arc::new(add)), known: Arc::default(), at_work, installed }
     }
 
-    /// Begins one. Called within a tokio runtime.
+    /// Begins one, in a rebuild of nothing yet. Called within a tokio runtime.
     pub(crate) fn begin(
         &self,
-        store: &EventStore,
+        rebuild: Rebuild,
         stop: watch::Receiver<bool>,
     ) -> Result<(), NotBegun> {
         let mut known = self.known();
@@ -80,7 +79,7 @@ impl Rebuilds {
         if known.under_way.is_some() {
             return Err(NotBegun::Already);
         }
-        let mut rebuild = Rebuild::new(store.clone()).until(stop);
+        let mut rebuild = rebuild.until(stop);
         (self.add.0)(&mut rebuild)?;
         let (generation, position) = (None, Position::START);
         known.under_way = Some(Rebuilding { generation, position, rate: None, seconds_left: None });

@@ -3,7 +3,7 @@ use std::time::Duration;
 use event_schemas::{Logged, Metadata, Position, Timestamp};
 use infra::{
     event_store::{Direction, EventStore, Filter, ReadError},
-    read_models::{Checkpoint, ReadModels, Schema},
+    read_models::{Checkpoint, ReadModels, Schema, Skipped},
 };
 use serde::Serialize;
 
@@ -24,6 +24,8 @@ pub struct ProjectionStatus {
     pub lag: Lag,
     /// What keeps it from going on, or what it is trying again after.
     pub error: Option<String>,
+    /// What it has passed over because it was told to, each kind once: its rows lack it.
+    pub skipped: Vec<Skipped>,
     /// The number of the generation that is read, if it is known.
     pub generation: Option<u64>,
     /// The generation that is being built beside it, by this process or, in MySQL, by another.
@@ -108,7 +110,9 @@ impl ProjectionStatus {
             }
         };
         let (generation, rebuilding, rebuilt, source) = (None, None, None, None);
+        let skipped = Vec::new();
         Ok(Self {
+            skipped,
             name,
             position,
             head,
@@ -148,8 +152,8 @@ pub async fn read_status(
         };
         let position = checkpoint.position;
         let status = ProjectionStatus::of(store, schema.name, position, state, error).await?;
-        let rebuilding = built_elsewhere(models, schema).await;
-        found.push(ProjectionStatus { generation, rebuilding, ..status });
+        let (skipped, rebuilding) = (checkpoint.skipped, built_elsewhere(models, schema).await);
+        found.push(ProjectionStatus { generation, skipped, rebuilding, ..status });
     }
     Ok(found)
 }

@@ -260,6 +260,7 @@ async fn a_rebuild_that_was_cut_short_goes_on(place: Place) {
         store: store.id(),
         position: page.scanned_to,
         last: Some((last.position, last.id)),
+        skipped: Vec::new(),
     };
     left.apply(&projections::Batch { from, to, events }).await.unwrap();
     drop(left);

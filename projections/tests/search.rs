@@ -45,6 +45,7 @@ async fn post(sink: &mut SearchSink, log: &[Logged], size: usize) -> Result<(), 
             store: STORE,
             position: last.position,
             last: Some((last.position, last.id)),
+            skipped: Vec::new(),
         };
         let ours =
             part.iter().filter(|logged| sink.categories().contains(&logged.stream.category()));
@@ -230,7 +231,7 @@ async fn a_checkpoint_that_somebody_else_moved_is_told() {
     let log = logged(&shop.log);
     post(&mut SearchSink::live(index.clone(), STORE), &log, 10).await.unwrap();
     let last = log.last().unwrap();
-    let to = Checkpoint { store: STORE, position: last.position, last: None };
+    let to = Checkpoint { position: last.position, ..Checkpoint::start(STORE) };
     let batch = Batch { from: Checkpoint::start(STORE), to, events: Vec::new() };
     let applied = SearchSink::live(index.clone(), STORE).apply(&batch).await;
     assert!(matches!(applied, Err(SinkError::Moved)));

@@ -91,7 +91,7 @@ mod tests {
         let stream = StreamName::new("order", &id.to_string());
         store.append(stream, ExpectedRevision::NoStream, vec![event]).await.unwrap();
         let position = store.head().await.unwrap();
-        Checkpoint { store: store.id(), position, last: Some((position, id)) }
+        Checkpoint { store: store.id(), position, last: Some((position, id)), skipped: Vec::new() }
     }
 
     #[tokio::test]

@@ -7,7 +7,10 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+};
 
 use crate::failure::Failure;
 
@@ -40,6 +43,9 @@ pub(crate) enum Lost {
     Timeout,
 }
 
+/// An answer that does not end, line by line.
+pub(crate) type Lines = tokio::io::Lines<BufReader<TcpStream>>;
+
 /// One connection; made anew by itself when the server has closed it.
 pub(crate) struct Connection {
     target: Target,
@@ -67,6 +73,24 @@ impl Target {
     /// The server at this address.
     pub(crate) fn at(address: SocketAddr) -> Self {
         Self { address, authority: address.to_string() }
+    }
+
+    /// Listens to server-sent events, from when the server has said that it sends them.
+    pub(crate) async fn listen(&self, path: &str) -> Result<Lines, Lost> {
+        let mut stream = TcpStream::connect(self.address).await.map_err(|_| Lost::Connect)?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.authority);
+        stream.write_all(request.as_bytes()).await.map_err(|_| Lost::Broken)?;
+        let mut lines = BufReader::new(stream).lines();
+        let begun = async {
+            while let Ok(Some(line)) = lines.next_line().await {
+                if line.starts_with("retry: ") {
+                    return Ok(());
+                }
+            }
+            Err(Lost::Broken)
+        };
+        tokio::time::timeout(PATIENCE, begun).await.unwrap_or(Err(Lost::Timeout))?;
+        Ok(lines)
     }
 
     /// A request without a body.

@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod constant;
 mod eventstore;
 mod lag;
+mod live;
 mod load;
 mod orders;
 mod queries;
@@ -18,6 +19,7 @@ pub(crate) async fn run(command: BenchCommand) -> Result<(), Failure> {
     match command {
         BenchCommand::Orders(args) => orders::run(args).await,
         BenchCommand::Queries(args) => queries::run(args).await,
+        BenchCommand::Live(args) => live::run(args).await,
         BenchCommand::Eventstore(args) => eventstore::run(args).await,
         BenchCommand::Constant { bytes } => constant::serve(bytes).await,
     }

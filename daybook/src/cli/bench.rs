@@ -18,6 +18,11 @@ pub(crate) enum BenchCommand {
         after_help = "Examples:\n  daybook bench queries --clients 64 --seconds 10 --compare\n  daybook bench queries --what search --rate 300 --seconds 10"
     )]
     Queries(BenchQueriesArgs),
+    /// Listen to the log as it goes on, many times at once, and append at a rate
+    #[command(
+        after_help = "Example:\n  daybook bench live --listeners 1000 --rate 20 --seconds 10 --pid 4711"
+    )]
+    Live(BenchLiveArgs),
     /// Append to, read and follow an EventStoreDB; leaves streams `bench-...` in it
     #[command(
         after_help = "Example:\n  daybook bench eventstore --url 'esdb://127.0.0.1:2113?tls=false'"
@@ -74,6 +79,28 @@ pub(crate) struct BenchOrdersArgs {
     /// Also measure how long it takes until an acknowledged order can be queried
     #[arg(long)]
     pub(crate) lag: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct BenchLiveArgs {
+    /// The server
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) url: String,
+    /// Listeners, each on a connection of its own
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub(crate) listeners: u32,
+    /// Events appended a second, on a fixed schedule
+    #[arg(long, value_name = "R", default_value = "20", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) rate: u32,
+    /// How long, in seconds
+    #[arg(long, value_name = "S", default_value = "10", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) seconds: u32,
+    /// The server's process on this machine: its memory is told too
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+    /// How to print the figures
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: Format,
 }
 
 #[derive(Clone, Debug, Args)]

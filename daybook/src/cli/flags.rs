@@ -31,6 +31,11 @@ pub(crate) struct EngineFlags {
     /// data directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) search: Option<String>,
+    /// Events that read models pass over instead of stopping: of types, or of versions of them, that
+    /// this version of Daybook does not know, such as OrderGifted,OrderPlaced@2, or all [default:
+    /// none]
+    #[arg(long, value_name = "TYPE[@VERSION],..")]
+    pub(crate) skip_unknown: Option<String>,
     /// The key store: sqlite:FILE or mysql://USER:PASSWORD@HOST/DATABASE, a database of its own
     /// [default: keys.sqlite in the data directory]
     #[arg(long, value_name = "URL")]

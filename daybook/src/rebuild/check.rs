@@ -48,15 +48,15 @@ async fn check_all(
             output::say("search is not checked: its documents are no rows");
             continue;
         }
-        count += check(store, &live, &built, name, quiet).await?;
+        count += check(settings, store, (&live, &built), name, quiet).await?;
     }
     Ok(count)
 }
 
 async fn check(
+    settings: &Settings,
     store: &EventStore,
-    live: &ReadModels,
-    built: &ReadModels,
+    (live, built): (&ReadModels, &ReadModels),
     name: &str,
     quiet: bool,
 ) -> Result<u64, Failure> {
@@ -68,10 +68,11 @@ async fn check(
     let head = store.head().await.context("the event store cannot be read")?;
     let divergence = projections::divergence(store, &checkpoint, head).await;
     if let Some(reason) = divergence.context("the event store cannot be read")? {
-        return Err(Failure::failed(format!("{name} is not of this log: {reason}; rebuild it")));
+        return Err(Failure::failed(format!("{name} cannot be compared, rebuild it: {reason}")));
     }
     let end = checkpoint.position;
-    let mut rebuild = Rebuild::new(store.clone()).up_to(end);
+    let mut rebuild =
+        Rebuild::new(store.clone()).up_to(end).skipping(settings.skip_unknown.clone());
     rebuild.add_sql(built, name).context("no thread could be started")?;
     let mut progress = Progress::new("events", Some(end.0), quiet);
     let rebuilt = rebuild.run(|at| progress.at(at.events)).await;

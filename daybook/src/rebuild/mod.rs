@@ -93,7 +93,7 @@ async fn rebuild(
     quiet: bool,
 ) -> Result<(), Failure> {
     let models = engines::read_models(settings).await?;
-    let mut rebuild = Rebuild::new(store.clone());
+    let mut rebuild = Rebuild::new(store.clone()).skipping(settings.skip_unknown.clone());
     let mut search = None;
     for name in names {
         if *name == SEARCH {
@@ -115,10 +115,13 @@ async fn rebuild(
     let mut failed = Vec::new();
     for projection in &rebuilt {
         match &projection.outcome {
-            Ok(checkpoint) if !quiet => output::say(&format!(
-                "{} is posted up to position {}",
-                projection.name, checkpoint.position
-            )),
+            Ok(checkpoint) if !quiet => {
+                let (name, position) = (projection.name, checkpoint.position);
+                output::say(&format!("{name} is posted up to position {position}"));
+                for skipped in &checkpoint.skipped {
+                    output::say(&format!("{name} has passed over {skipped}"));
+                }
+            }
             Ok(_) => {}
             Err(error) => failed.push(format!("{}: {error}", projection.name)),
         }

@@ -4,11 +4,11 @@ mod print;
 
 use anyhow::Context;
 use event_schemas::{Logged, Position, StreamName, Timestamp};
-use history::Selection;
+use history::{Clock, Selection};
 use infra::event_store::{Direction, EventStore, Filter, LogPage, ReadError};
 
 use self::print::Printer;
-use crate::{cli::ReplayArgs, engines, failure::Failure, settings::Settings, times};
+use crate::{cli::ReplayArgs, engines, failure::Failure, settings::Settings, show, times};
 
 const PAGE: usize = 1_000;
 
@@ -18,6 +18,8 @@ struct Asked {
     direction: Direction,
     from: Option<Position>,
     to: Option<Position>,
+    /// Up to here nothing is as late as is asked for.
+    too_early: Position,
     follow: bool,
 }
 
@@ -25,9 +27,12 @@ struct Asked {
 pub(crate) async fn run(settings: &Settings, args: ReplayArgs) -> Result<(), Failure> {
     let now = Timestamp::from(jiff::Timestamp::now());
     let selection = selection(&args, now)?;
-    let asked = Asked::new(&args)?;
+    let mut asked = Asked::new(&args)?;
     let store = engines::event_store_to_read(settings).await?;
     asked.check(&store).await?;
+    if let Some(since) = selection.since.filter(|_| selection.clock == Clock::Recorded) {
+        asked.too_early = show::past_of(settings, store.clone()).await?.known_before(since);
+    }
     let printer = Printer::new(args.format, store.id(), selection, args.limit);
     asked.replay(store, printer?).await
 }
@@ -71,7 +76,8 @@ impl Asked {
         }
         let direction = if args.backwards { Direction::Backwards } else { Direction::Forwards };
         let (from, to) = (args.from.map(Position), args.to.map(Position));
-        Ok(Self { filter, direction, from, to, follow: args.follow })
+        let too_early = Position::START;
+        Ok(Self { filter, direction, from, to, too_early, follow: args.follow })
     }
 
     /// What is asked for has to be there, unless it is waited for.
@@ -139,9 +145,9 @@ impl Asked {
             (Direction::Backwards, _, None) => Ok(Position(u64::MAX)),
             (Direction::Forwards, Some(from), _) => {
                 let before = store.place_before(from).await.context("the log cannot be read")?;
-                before.ok_or_else(|| missing(from))
+                Ok(before.ok_or_else(|| missing(from))?.max(self.too_early))
             }
-            (Direction::Forwards, None, _) => Ok(Position::START),
+            (Direction::Forwards, None, _) => Ok(self.too_early),
         }
     }
 
@@ -154,7 +160,9 @@ impl Asked {
     fn is_behind(&self, place: Position) -> bool {
         match self.direction {
             Direction::Forwards => self.to.is_some_and(|to| place >= to),
-            Direction::Backwards => self.from.is_some_and(|from| place <= from),
+            Direction::Backwards => {
+                place <= self.too_early || self.from.is_some_and(|from| place <= from)
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use ::audit::Publish;
 use event_schemas::Currency;
 use gateway::Access;
 use infra::{bus::RelayFrom, keys::MasterKey, mysql::MysqlUrl};
+use projections::Skip;
 
 pub(crate) use engines::{BusUrl, EventStoreUrl, KeysUrl, ReadModelsUrl, SearchUrl};
 pub(crate) use keys::read_master_key;
@@ -83,6 +84,8 @@ pub(crate) struct Settings {
     /// A copy of the read models that queries are sent to.
     pub(crate) read_models_replica: Option<MysqlUrl>,
     pub(crate) search: SearchUrl,
+    /// The events that read models pass over.
+    pub(crate) skip_unknown: Skip,
     pub(crate) keys: KeysUrl,
     /// What the key store is wrapped by, if anything.
     pub(crate) master_key: Option<MasterKey>,
@@ -122,6 +125,7 @@ impl Flags {
             ("read-models", flags.read_models.as_ref()),
             ("read-models-replica", flags.read_models_replica.as_ref()),
             ("search", flags.search.as_ref()),
+            ("skip-unknown", flags.skip_unknown.as_ref()),
             ("keys", flags.keys.as_ref()),
             ("master-key", flags.master_key.as_ref()),
         ])
@@ -248,6 +252,7 @@ impl Settings {
                 engines::parse_replica,
             )?,
             search: checked(sources, &data, "search", SearchUrl::parse)?,
+            skip_unknown: checked(sources, &data, "skip-unknown", str::parse)?,
             keys: checked(sources, &data, "keys", KeysUrl::parse)?,
             master_key: keys::master_key(sources, &data)?,
             currency: checked(sources, &data, "currency", parse_currency)?,
@@ -475,6 +480,8 @@ mod tests {
         assert!(refused("bus", "nats://a:hunter2@h/x.y").contains("stream's name"));
         refused("relay-from", "middle");
         refused("search", "http://h/My Shop");
+        assert!(refused("skip-unknown", "OrderGifted,").contains("no event type"));
+        assert!(refused("skip-unknown", "OrderPlaced").contains("never passed over"));
     }
 
     #[test]

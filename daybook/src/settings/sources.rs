@@ -11,7 +11,7 @@ use std::{
 use crate::failure::Failure;
 
 /// The names of all settings, as flags and in the file of settings.
-pub(crate) const NAMES: [&str; 21] = [
+pub(crate) const NAMES: [&str; 22] = [
     "listen",
     "host",
     "allow-anonymous",
@@ -25,6 +25,7 @@ pub(crate) const NAMES: [&str; 21] = [
     "read-models",
     "read-models-replica",
     "search",
+    "skip-unknown",
     "keys",
     "master-key",
     "currency",

@@ -4,6 +4,7 @@
 mod mysql;
 mod parts;
 mod schema;
+mod skipped;
 mod sqlite;
 mod value;
 
@@ -17,6 +18,7 @@ use crate::mysql::MysqlUrl;
 
 pub use mysql::{MysqlReadModels, MysqlReader, MysqlSnapshot, MysqlWriter};
 pub use schema::{Column, Index, Kind, Schema, Table};
+pub use skipped::Skipped;
 pub use sqlite::{SqliteReadModels, SqliteReader, SqliteSnapshot, SqliteWriter};
 pub use value::{Row, Value};
 
@@ -68,6 +70,8 @@ pub struct Checkpoint {
     /// The last event of the program's own categories at or before it, with its id: if it is no
     /// longer there, the store is another one than it was.
     pub last: Option<(Position, Uuid)>,
+    /// What was passed over up to here, each kind once.
+    pub skipped: Vec<Skipped>,
 }
 
 /// What a batch does to one table.
@@ -127,7 +131,7 @@ pub enum ReadModelError {
 impl Checkpoint {
     /// Nothing is posted yet.
     pub const fn start(store: StoreId) -> Self {
-        Self { store, position: Position::START, last: None }
+        Self { store, position: Position::START, last: None, skipped: Vec::new() }
     }
 
     /// Whether the other one is posted further from the same store.

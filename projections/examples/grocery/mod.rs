@@ -22,7 +22,7 @@ pub(crate) async fn post(sink: &mut SearchSink, events: &[Logged]) {
     for batch in events.chunks(BATCH) {
         let last = batch.last().unwrap();
         let last = (last.position, last.id);
-        let to = Checkpoint { store: STORE, position: last.0, last: Some(last) };
+        let to = Checkpoint { position: last.0, last: Some(last), ..from.clone() };
         let events = batch
             .iter()
             .map(|logged| Entry { logged, decoded: logged.decode().unwrap() })

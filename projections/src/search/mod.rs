@@ -45,5 +45,6 @@ pub async fn read_status(
         None if position >= head => (ProjectionState::Live, error),
         None => (ProjectionState::CatchingUp, error),
     };
-    ProjectionStatus::of(store, NAME, position, state, error).await
+    let status = ProjectionStatus::of(store, NAME, position, state, error).await?;
+    Ok(ProjectionStatus { skipped: checkpoint.skipped, ..status })
 }

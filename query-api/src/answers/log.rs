@@ -80,6 +80,8 @@ pub struct Projection {
     /// Why it stopped, or what it is trying again after.
     #[schema(required)]
     error: Option<String>,
+    /// What it has passed over because it was told to, each kind once: its rows lack it.
+    skipped: Vec<SkippedShape>,
     /// The number of the generation that is read; null while it is not known.
     #[schema(required)]
     generation: Option<u64>,
@@ -88,6 +90,25 @@ pub struct Projection {
     rebuilding: Option<RebuildingShape>,
     /// How the last rebuild of this process ended; left out if there was none.
     rebuilt: Option<RebuiltShape>,
+}
+
+/// Events of one kind that a projection has passed over.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Skipped)]
+pub struct SkippedShape {
+    /// The category of their streams.
+    #[schema(example = "order")]
+    category: String,
+    #[serde(rename = "type")]
+    #[schema(example = "OrderGifted")]
+    event_type: String,
+    /// Null where their metadata does not tell it.
+    #[schema(required)]
+    schema_version: Option<u32>,
+    /// How many there were.
+    events: u64,
+    /// Where the first of them stands.
+    first: u64,
 }
 
 /// A generation that is being built.

@@ -17,7 +17,7 @@ pub use catalogue::{
 };
 pub use log::{
     ActorShape, HistoryEvent, LoggedEvent, Projection, ProjectionLag, Projections, RebuildingShape,
-    RebuiltShape,
+    RebuiltShape, SkippedShape,
 };
 pub use orders::{Cancellation, Dispatch, Order, OrderLine, ShortLine};
 pub use past::{MadeBy, OrderAsOf, ProductAsOf, StockAsOf, TrailItem, UserAsOf};

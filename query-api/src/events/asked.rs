@@ -46,8 +46,9 @@ impl Wanted {
 
     /// The event as it goes out, if it is wanted.
     pub(super) fn shown(&self, logged: &Logged) -> Option<String> {
-        let metadata = history::metadata(logged);
-        let metadata = metadata.as_ref();
+        // Decoded once for all listeners; of others' events only the metadata may be Daybook's.
+        let others = logged.decode().is_err().then(|| history::metadata(logged)).flatten();
+        let metadata = logged.decode().ok().map(|decoded| &decoded.metadata).or(others.as_ref());
         if !self.selection.takes(logged, metadata) {
             return None;
         }

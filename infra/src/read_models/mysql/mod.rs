@@ -18,7 +18,7 @@ use sqlx::{MySqlConnection, MySqlPool, Row as _, mysql::MySqlRow};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::{Checkpoint, ReadModelError, Schema};
+use super::{Checkpoint, ReadModelError, Schema, Skipped};
 use crate::mysql::{self, Migrated, MysqlUrl, answered};
 
 use reader::Replica;
@@ -203,8 +203,11 @@ fn of_row(schema: &'static Schema, row: &MySqlRow) -> Result<Found, ReadModelErr
         _ => None,
     };
     let position = position(row.try_get(3).map_err(fail)?)?;
+    let skipped: Option<String> = row.try_get(6).map_err(fail)?;
+    let skipped = Skipped::read(skipped.as_deref()).map_err(|e| damaged(&e.to_string()))?;
     let generation = row.try_get(0).map_err(fail)?;
-    Ok(Found { generation, fingerprint, checkpoint: Checkpoint { store, position, last } })
+    let checkpoint = Checkpoint { store, position, last, skipped };
+    Ok(Found { generation, fingerprint, checkpoint })
 }
 
 /// What an error of the server or on the way to it means for a read model. It never shows the URL.

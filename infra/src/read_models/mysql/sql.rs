@@ -9,7 +9,7 @@ use super::super::{
 use crate::mysql::Step;
 
 /// What stands in the database beside the generations.
-pub(super) const STEPS: [Step; 3] = [
+pub(super) const STEPS: [Step; 4] = [
     Step {
         version: 1,
         description: "the generation of each read model that is read",
@@ -34,6 +34,16 @@ pub(super) const STEPS: [Step; 3] = [
               until DATETIME(6) NOT NULL) \
               ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}",
     },
+    // Not every server knows IF NOT EXISTS here, and a step that was cut short is taken again.
+    Step {
+        version: 4,
+        description: "what each generation has passed over",
+        sql: "SET @adding = IF((SELECT count(*) FROM information_schema.columns \
+              WHERE table_schema = DATABASE() AND table_name = 'checkpoints' \
+              AND column_name = 'skipped') = 0, \
+              'ALTER TABLE checkpoints ADD COLUMN skipped LONGTEXT', 'DO 0'); \
+              PREPARE adding FROM @adding; EXECUTE adding; DEALLOCATE PREPARE adding",
+    },
 ];
 
 pub(super) const LIVE: &str = "SELECT generation FROM read_models WHERE name = ?";
@@ -47,30 +57,30 @@ pub(super) const DELETE_CHECKPOINT: &str =
 pub(super) const SWITCH: &str = "INSERT INTO read_models (name, generation) VALUES (?, ?) \
      ON DUPLICATE KEY UPDATE generation = VALUES(generation)";
 /// As whoever reads sees it, in the state of its transaction.
-pub(super) const READ_LIVE: &str = "SELECT c.generation, c.fingerprint, c.store, c.position, c.last_position, c.last_id \
+pub(super) const READ_LIVE: &str = "SELECT c.generation, c.fingerprint, c.store, c.position, c.last_position, c.last_id, c.skipped \
      FROM read_models AS r JOIN checkpoints AS c ON c.name = r.name AND c.generation = r.generation \
      WHERE r.name = ?";
 /// As whoever writes has to know it: a commit that is still on its way is waited for.
-pub(super) const READ_WRITTEN: &str = "SELECT c.generation, c.fingerprint, c.store, c.position, c.last_position, c.last_id \
+pub(super) const READ_WRITTEN: &str = "SELECT c.generation, c.fingerprint, c.store, c.position, c.last_position, c.last_id, c.skipped \
      FROM read_models AS r JOIN checkpoints AS c ON c.name = r.name AND c.generation = r.generation \
      WHERE r.name = ? LOCK IN SHARE MODE";
 /// As whoever switches has to know it: nothing is posted before the switch is over.
-pub(super) const READ_REPLACED: &str = "SELECT c.generation, c.fingerprint, c.store, c.position, c.last_position, c.last_id \
+pub(super) const READ_REPLACED: &str = "SELECT c.generation, c.fingerprint, c.store, c.position, c.last_position, c.last_id, c.skipped \
      FROM read_models AS r JOIN checkpoints AS c ON c.name = r.name AND c.generation = r.generation \
      WHERE r.name = ? FOR UPDATE";
 /// As whoever looks on sees it.
-pub(super) const READ_BUILT: &str = "SELECT generation, fingerprint, store, position, last_position, last_id \
+pub(super) const READ_BUILT: &str = "SELECT generation, fingerprint, store, position, last_position, last_id, skipped \
      FROM checkpoints WHERE name = ? AND generation = ?";
-pub(super) const READ_BUILDING: &str = "SELECT generation, fingerprint, store, position, last_position, last_id \
+pub(super) const READ_BUILDING: &str = "SELECT generation, fingerprint, store, position, last_position, last_id, skipped \
      FROM checkpoints WHERE name = ? AND generation = ? LOCK IN SHARE MODE";
 /// A writer whose generation has been replaced finds no row, and neither does one whose checkpoint
 /// is elsewhere.
 pub(super) const MOVE_LIVE: &str = "UPDATE checkpoints AS c JOIN read_models AS r \
      ON r.name = c.name AND r.generation = c.generation \
-     SET c.position = ?, c.last_position = ?, c.last_id = ? \
+     SET c.position = ?, c.last_position = ?, c.last_id = ?, c.skipped = ? \
      WHERE c.name = ? AND c.generation = ? AND c.store = ? AND c.position = ?";
 pub(super) const MOVE_BUILDING: &str = "UPDATE checkpoints \
-     SET position = ?, last_position = ?, last_id = ? \
+     SET position = ?, last_position = ?, last_id = ?, skipped = ? \
      WHERE name = ? AND generation = ? AND store = ? AND position = ?";
 
 /// What the names of a generation's tables begin with. A read model's name has letters only.

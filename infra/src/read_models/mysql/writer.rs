@@ -4,7 +4,7 @@ use event_schemas::{Position, StoreId};
 use sqlx::{AssertSqlSafe, Executor as _, MySqlConnection};
 
 use super::{
-    super::{Changes, Checkpoint, ReadModelError, Row, Schema, Table, Value},
+    super::{Changes, Checkpoint, ReadModelError, Row, Schema, Skipped, Table, Value},
     Found, failed, generations, read_checkpoint, sql, values,
 };
 use crate::mysql::{self, MysqlUrl, answered};
@@ -310,6 +310,7 @@ async fn fill(
         .bind(number(to.position)?)
         .bind(to.last.map(|(position, _)| number(position)).transpose()?)
         .bind(to.last.map(|(_, id)| id.to_string()))
+        .bind(Skipped::text(&to.skipped))
         .bind(*name)
         .bind(*generation)
         .bind(from.store.to_string())

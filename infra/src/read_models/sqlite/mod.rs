@@ -22,7 +22,7 @@ use event_schemas::{Position, StoreId};
 use rusqlite::{Connection, ErrorCode};
 use uuid::Uuid;
 
-use super::{Checkpoint, ReadModelError, Schema};
+use super::{Checkpoint, ReadModelError, Schema, Skipped};
 
 use known::{Known, Live};
 
@@ -189,8 +189,9 @@ fn read_checkpoint(
 ) -> Result<Checkpoint, ReadModelError> {
     let mut statement =
         connection.prepare_cached(sql::READ_CHECKPOINT).map_err(|e| failed(schema, &e))?;
-    let (store, at, last_at, last_id): (String, i64, Option<i64>, Option<String>) = statement
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))
+    type Found = (String, i64, Option<i64>, Option<String>, Option<String>);
+    let (store, at, last_at, last_id, skipped): Found = statement
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
         .map_err(|error| failed(schema, &error))?;
     let damaged =
         |reason: &str| ReadModelError::Damaged { name: schema.name, reason: reason.to_owned() };
@@ -202,7 +203,8 @@ fn read_checkpoint(
         (Some(at), Some(id)) => Some((position(at)?, uuid(&id)?)),
         _ => None,
     };
-    Ok(Checkpoint { store: StoreId(uuid(&store)?), position: position(at)?, last })
+    let skipped = Skipped::read(skipped.as_deref()).map_err(|e| damaged(&e.to_string()))?;
+    Ok(Checkpoint { store: StoreId(uuid(&store)?), position: position(at)?, last, skipped })
 }
 
 /// What an error of SQLite means for a read model.

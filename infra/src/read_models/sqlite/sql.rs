@@ -9,13 +9,13 @@ use super::super::{
 
 pub(super) const CREATE_CHECKPOINT: &str = "CREATE TABLE checkpoint (\
     only INTEGER PRIMARY KEY CHECK (only = 1), schema TEXT NOT NULL, store TEXT NOT NULL, \
-    position INTEGER NOT NULL, last_position INTEGER, last_id TEXT)";
+    position INTEGER NOT NULL, last_position INTEGER, last_id TEXT, skipped TEXT)";
 pub(super) const INSERT_CHECKPOINT: &str =
     "INSERT INTO checkpoint (only, schema, store, position) VALUES (1, ?, ?, ?)";
 pub(super) const READ_SCHEMA: &str = "SELECT schema FROM checkpoint";
 pub(super) const READ_CHECKPOINT: &str =
-    "SELECT store, position, last_position, last_id FROM checkpoint";
-pub(super) const MOVE_CHECKPOINT: &str = "UPDATE checkpoint SET position = ?, last_position = ?, last_id = ? \
+    "SELECT store, position, last_position, last_id, skipped FROM checkpoint";
+pub(super) const MOVE_CHECKPOINT: &str = "UPDATE checkpoint SET position = ?, last_position = ?, last_id = ?, skipped = ? \
      WHERE store = ? AND position = ?";
 
 /// Stands in a generation that is being built: in which run of the machine that is. Nothing is

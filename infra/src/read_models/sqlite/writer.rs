@@ -9,7 +9,7 @@ use event_schemas::StoreId;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params, params_from_iter};
 
 use super::{
-    super::{Changes, Checkpoint, ReadModelError, Row, Schema, Table, Value},
+    super::{Changes, Checkpoint, ReadModelError, Row, Schema, Skipped, Table, Value},
     BUILDING, Generation, INSTALLED, SqliteReadModels, failed, read_checkpoint, sql,
     unavailable_io,
 };
@@ -300,6 +300,7 @@ fn move_checkpoint(
         number(to.position)?,
         last_position,
         last_id,
+        Skipped::text(&to.skipped),
         from.store.to_string(),
         number(from.position)?
     ])?;

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     fingerprint::Fingerprint,
-    read_models::Checkpoint,
+    read_models::{Checkpoint, Skipped},
     search::{Document, Found, Schema, SearchError},
 };
 
@@ -29,6 +29,8 @@ pub(super) struct Stored {
     store: StoreId,
     position: Position,
     last: Option<(Position, Uuid)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<Skipped>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) set_aside: Vec<Aside>,
 }
@@ -65,13 +67,13 @@ impl Stored {
         checkpoint: &Checkpoint,
         set_aside: Vec<Aside>,
     ) -> Self {
-        let &Checkpoint { store, position, last } = checkpoint;
-        Self { fingerprint: fingerprint.clone(), store, position, last, set_aside }
+        let Checkpoint { store, position, last, skipped } = checkpoint.clone();
+        Self { fingerprint: fingerprint.clone(), store, position, last, skipped, set_aside }
     }
 
     pub(super) fn checkpoint(&self) -> Checkpoint {
-        let &Self { store, position, last, .. } = self;
-        Checkpoint { store, position, last }
+        let &Self { store, position, last, ref skipped, .. } = self;
+        Checkpoint { store, position, last, skipped: skipped.clone() }
     }
 
     /// What is not found as it should be, in words.

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     fingerprint::Fingerprint,
-    read_models::Checkpoint,
+    read_models::{Checkpoint, Skipped},
     search::{Schema, SearchError, words},
 };
 
@@ -43,12 +43,16 @@ struct Place {
     store: StoreId,
     position: Position,
     last: Option<(Position, Uuid)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<Skipped>,
 }
 
 impl Payload {
     pub(super) fn new(schema: &Schema, checkpoint: Option<&Checkpoint>) -> Self {
-        let place =
-            |&Checkpoint { store, position, last }: &Checkpoint| Place { store, position, last };
+        let place = |checkpoint: &Checkpoint| {
+            let Checkpoint { store, position, last, skipped } = checkpoint.clone();
+            Place { store, position, last, skipped }
+        };
         Self {
             format: FORMAT.to_owned(),
             schema: schema.fingerprint(),
@@ -57,8 +61,8 @@ impl Payload {
     }
 
     pub(super) fn checkpoint(self) -> Option<Checkpoint> {
-        let Place { store, position, last } = self.checkpoint?;
-        Some(Checkpoint { store, position, last })
+        let Place { store, position, last, skipped } = self.checkpoint?;
+        Some(Checkpoint { store, position, last, skipped })
     }
 
     pub(super) fn encode(&self) -> Result<String, SearchError> {
