@@ -6,15 +6,16 @@ mod common;
 
 use std::{path::Path, process::Stdio, time::Duration};
 
-use common::{Server, eventually, order, run, stock_up, text};
+use common::{Server, daybook, eventually, order, run, stock_up, text};
 use eventstore::{AppendToStreamOptions, Client, EventData};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
+const GATEWAY: [&str; 4] = ["--eventstore-listen", "127.0.0.1:0", "--eventstore-access", "append"];
+
 fn serve(dir: &Path, more: &[&str]) -> Server {
-    let gateway = ["--eventstore-listen", "127.0.0.1:0", "--eventstore-access", "append"];
-    Server::start(dir, &[&gateway[..], more].concat())
+    Server::start(dir, &[&GATEWAY[..], more].concat())
 }
 
 /// Another program appends an event to a stream of ours.
@@ -70,10 +71,12 @@ fn a_type_that_nobody_knows_is_passed_over_where_it_is_named() {
         "category": "order", "type": "OrderGifted", "schema_version": 2, "events": 1, "first": at,
     }]);
     let log = std::fs::File::create(dir.path().join("log")).unwrap();
-    let listen = ["--eventstore-listen", "127.0.0.1:0", "--eventstore-access", "append"];
     let skip = ["--skip-unknown", "OrderGifted@2"];
-    let server = Server::with(dir.path(), &[&listen[..], &skip, &["-v"]].concat(), |command| {
-        command.stderr(Stdio::from(log));
+    let server = Server::with(dir.path(), &[], |command| {
+        // The same, and not quiet.
+        *command = daybook(dir.path());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data", "data"]).args(GATEWAY);
+        command.args(skip).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     });
     for name in ["orders", "users", "sales"] {
         let live = comes_to(&server, name, "live");
@@ -104,7 +107,8 @@ fn a_type_that_nobody_knows_is_passed_over_where_it_is_named() {
     assert_eq!(lines.count(), 1, "once a kind: {said}");
 
     let status = run(dir.path(), &["status", "--data", "data"]);
-    assert!(text(&status.stdout).contains("passed over 2 events OrderGifted@2"));
+    let shown = text(&status.stdout);
+    assert!(shown.contains("passed over 2 events OrderGifted@2"), "{}", text(&status.stderr));
     let data = ["--data", "data"];
     let rebuild = |more: &[&str]| {
         let output = run(dir.path(), &[&["rebuild", "orders"], &data[..], more].concat());
