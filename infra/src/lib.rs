@@ -10,3 +10,4 @@ pub mod read_models;
 pub mod search;
 pub mod snapshots;
 mod sqlite;
+pub mod unfinished;
