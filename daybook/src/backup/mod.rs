@@ -1,0 +1,73 @@
+//! `daybook backup` and `daybook restore`: the embedded event store's log in one file, held against a
+//! signed head when it is written and when it is read.
+
+mod restore;
+mod write;
+
+use std::path::Path;
+
+use audit::{
+    SignedHead,
+    backup::{BackupError, Checked, Manifest},
+};
+use infra::{keys::KeysError, unfinished::UnfinishedError};
+
+use crate::{
+    failure::Failure,
+    settings::{EventStoreUrl, Settings},
+};
+
+pub(crate) use restore::restore;
+pub(crate) use write::backup;
+
+/// The embedded event store's file.
+fn log_of(settings: &Settings) -> Result<&Path, Failure> {
+    match &settings.event_store {
+        EventStoreUrl::Sqlite(path) => Ok(path),
+        EventStoreUrl::EventStoreDb(_) => Err(Failure::usage(
+            "the log lies in an EventStoreDB: back it up and restore it as that server's manual \
+             says, or write it to files with `daybook audit export` and bring those in with \
+             `daybook import events`",
+        )),
+    }
+}
+
+/// What a backup was held against.
+fn proven(manifest: &Manifest, checked: &Checked) -> String {
+    let SignedHead { size, time, public_key, .. } = &manifest.head;
+    let beyond = checked.beyond;
+    format!(
+        "they are what was signed: the head over {size} events of {time} by the key {public_key} \
+         ({beyond} lie behind it)"
+    )
+}
+
+/// What is there and is not right has exit code 4.
+fn failure(error: BackupError) -> Failure {
+    match error {
+        BackupError::Unreadable { .. } => Failure::Failed(anyhow::Error::new(error)),
+        BackupError::Newer { .. } => Failure::usage(error.to_string()),
+        BackupError::Changed { .. } | BackupError::Unproven { .. } => {
+            Failure::Different(error.to_string())
+        }
+    }
+}
+
+fn not_made(error: UnfinishedError) -> Failure {
+    match error {
+        UnfinishedError::Exists(_) | UnfinishedError::Busy(_) => Failure::usage(error.to_string()),
+        UnfinishedError::Io { .. } => Failure::Failed(anyhow::Error::new(error)),
+    }
+}
+
+/// Why a file of keys cannot be used.
+fn keys_failure(path: &Path, error: KeysError) -> Failure {
+    let said = format!("the key store {} cannot be read", path.display());
+    match error {
+        KeysError::MasterKeyNeeded { .. }
+        | KeysError::OtherMasterKey { .. }
+        | KeysError::NotWrapped
+        | KeysError::NotAKeyStore(_) => Failure::usage(format!("{said}: {error}")),
+        error => Failure::Failed(anyhow::Error::new(error).context(said)),
+    }
+}
