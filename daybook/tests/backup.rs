@@ -233,6 +233,17 @@ fn what_is_there_is_never_written_over() {
     let said = refused(&restore(here, ".", &["b"]), 2);
     assert!(said.contains("there is an event store at ./data/events.sqlite already"), "{said}");
     assert_eq!(fs::read(here.join("data/events.sqlite")).unwrap(), log);
+    // A WAL that was left behind would become a part of the new store.
+    for (beside, args) in [
+        ("again/data/events.sqlite-wal", &["b"][..]),
+        ("third/data/keys.sqlite-wal", &["b", "--keys-from", "k"]),
+    ] {
+        let (folder, _) = beside.split_once('/').unwrap();
+        fs::create_dir_all(here.join(folder).join("data")).unwrap();
+        fs::write(here.join(beside), "of another").unwrap();
+        let said = refused(&restore(here, folder, args), 2);
+        assert!(said.contains(&format!("{beside} is left of a database that is gone")), "{said}");
+    }
     refused(&run(here, &["backup", "c", "--data", "nowhere"]), 1);
     assert!(!here.join("nowhere").exists());
 }
@@ -345,6 +356,7 @@ fn the_key_store_has_to_be_the_one_that_belongs_to_it() {
     let said = text(&run(here, &["restore", "b", "--data", "again/data"]).stderr);
     assert!(said.contains("without the key store with the fingerprint"), "{said}");
     assert!(said.contains("put it at again/data/keys.sqlite"), "{said}");
+    assert!(said.contains("has to be forgotten again"), "{said}");
     fs::copy(here.join("k"), here.join("again/data/keys.sqlite")).unwrap();
     assert!(posted(&here.join("again")).signal("TERM").success());
     // One that is there is gone on with, and not written over.

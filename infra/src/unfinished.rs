@@ -26,6 +26,13 @@ pub enum UnfinishedError {
     /// There is one of that name.
     #[error("{} is there already, and nothing is written over it: name another file", .0.display())]
     Exists(PathBuf),
+    /// A part of another database lies where one of this file's would be looked for.
+    #[error(
+        "{} is left of a database that is gone, and would be taken for a part of the new one: move \
+         it away",
+        .0.display()
+    )]
+    Beside(PathBuf),
     /// Another process is making it.
     #[error("another process is making {}: let it come to its end, or name another file", .0.display())]
     Busy(PathBuf),
@@ -66,6 +73,23 @@ impl Unfinished {
         }
         file.set_len(0).map_err(io_error)?;
         Ok(Self { file, part, path, published: false })
+    }
+
+    /// The same for a SQLite database, which would take a journal or a WAL beside it for its own.
+    ///
+    /// # Errors
+    /// [`UnfinishedError`]
+    pub fn database(path: &Path) -> Result<Self, UnfinishedError> {
+        for suffix in ["-wal", "-journal"] {
+            let mut beside = path.as_os_str().to_owned();
+            beside.push(suffix);
+            let beside = PathBuf::from(beside);
+            // An empty one says nothing: who only reads leaves it.
+            if fs::metadata(&beside).is_ok_and(|found| found.len() > 0) {
+                return Err(UnfinishedError::Beside(beside));
+            }
+        }
+        Self::begin(path)
     }
 
     /// What is written to.
@@ -148,6 +172,13 @@ mod tests {
         fs::write(&path, b"another's").unwrap();
         assert!(matches!(unfinished.publish(), Err(UnfinishedError::Exists(_))));
         assert_eq!(fs::read(&path).unwrap(), b"another's");
+        fs::remove_file(&path).unwrap();
+        for beside in ["file-wal", "file-journal"] {
+            fs::write(folder.path().join(beside), b"another's").unwrap();
+            assert!(matches!(Unfinished::database(&path), Err(UnfinishedError::Beside(_))));
+            fs::remove_file(folder.path().join(beside)).unwrap();
+        }
+        drop(Unfinished::database(&path).unwrap());
         let nowhere = Unfinished::begin(&folder.path().join("nowhere/file"));
         assert!(nowhere.unwrap_err().to_string().contains("No such file"));
     }

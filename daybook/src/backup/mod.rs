@@ -6,11 +6,15 @@ mod write;
 
 use std::path::Path;
 
+use anyhow::Context;
 use audit::{
     SignedHead,
     backup::{BackupError, Checked, Manifest},
 };
-use infra::{keys::KeysError, unfinished::UnfinishedError};
+use infra::{
+    keys::{CopiedKeys, KeysError, KeysFile},
+    unfinished::{Unfinished, UnfinishedError},
+};
 
 use crate::{
     failure::Failure,
@@ -55,9 +59,24 @@ fn failure(error: BackupError) -> Failure {
 
 fn not_made(error: UnfinishedError) -> Failure {
     match error {
-        UnfinishedError::Exists(_) | UnfinishedError::Busy(_) => Failure::usage(error.to_string()),
+        UnfinishedError::Exists(_) | UnfinishedError::Beside(_) | UnfinishedError::Busy(_) => {
+            Failure::usage(error.to_string())
+        }
         UnfinishedError::Io { .. } => Failure::Failed(anyhow::Error::new(error)),
     }
+}
+
+/// Copies the keys, and of the signed heads those over as many events or fewer.
+fn copy_keys(
+    (from, keys): (&Path, &KeysFile),
+    (to, file): (&Path, Unfinished),
+    events: u64,
+) -> Result<CopiedKeys, Failure> {
+    let copied = keys.copy(file.part(), events).with_context(|| {
+        format!("the keys of {} cannot be copied to {}", from.display(), to.display())
+    })?;
+    file.publish().map_err(not_made)?;
+    Ok(copied)
 }
 
 /// Why a file of keys cannot be used.

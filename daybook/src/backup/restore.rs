@@ -11,7 +11,7 @@ use infra::{
     unfinished::Unfinished,
 };
 
-use super::{failure, keys_failure, log_of, not_made, proven};
+use super::{copy_keys, failure, keys_failure, log_of, not_made, proven};
 use crate::{
     audit::key,
     cli::RestoreArgs,
@@ -67,14 +67,12 @@ fn make(settings: &Settings, args: &RestoreArgs, quiet: bool) -> Result<(), Fail
     let keys = keys(settings, args.keys_from.as_deref(), &manifest)?;
     keys.bear(manifest.events)?;
     engines::make_data_directory(&settings.data)?;
-    let copy = keys.copy_to().map(Unfinished::begin).transpose().map_err(not_made)?;
+    let copy = keys.copy_to().map(Unfinished::database).transpose().map_err(not_made)?;
     let (filled, checked) = fill(log, backup, &manifest, quiet)?;
     keys.bear(checked.leaves)?;
     let note = match (keys, copy) {
         (Keys::Given { from, keys, to }, Some(copy)) => {
-            let copied = keys.copy(copy.part(), checked.leaves);
-            let copied = copied.map_err(|error| keys_failure(&from, error))?;
-            copy.publish().map_err(not_made)?;
+            let copied = copy_keys((&from, &keys), (&to, copy), checked.leaves)?;
             let mut note =
                 format!("the keys of {} persons are in {}", copied.persons, to.display());
             if copied.heads_left_out > 0 {
@@ -92,7 +90,8 @@ fn make(settings: &Settings, args: &RestoreArgs, quiet: bool) -> Result<(), Fail
     let id = filled.publish().map_err(not_filled)?;
     told(log, &manifest, &checked, id)?;
     if !quiet {
-        note.into_iter().chain(read_models(settings)).for_each(|note| {
+        let again = format!("who was forgotten after {} has to be forgotten again", manifest.time);
+        note.into_iter().chain(read_models(settings)).chain([again]).for_each(|note| {
             output::say(&format!("note: {note}"));
         });
     }
@@ -164,6 +163,7 @@ fn fill(
 fn not_filled(error: FillError) -> Failure {
     match error {
         FillError::Exists(_) => Failure::usage(error.to_string()),
+        FillError::File(error) => not_made(error),
         FillError::Open(error @ OpenError::Locked { .. }) => {
             Failure::Failed(anyhow::Error::new(error))
         }

@@ -10,7 +10,7 @@ use audit::{
 use indicatif::HumanBytes;
 use infra::{event_store::EventStore, keys::KeysFile, unfinished::Unfinished};
 
-use super::{keys_failure, log_of, not_made, proven};
+use super::{copy_keys, keys_failure, log_of, not_made, proven};
 use crate::{
     audit::key,
     cli::BackupArgs,
@@ -52,7 +52,12 @@ pub(crate) async fn backup(
     };
     // The keys last: of everybody in the copy of the log the key is there by now.
     if let Some((from, to)) = keys_to {
-        copy_keys(settings, from, to, checked.leaves)?;
+        let keys = KeysFile::open(from, settings.master_key.clone())
+            .map_err(|error| keys_failure(from, error))?;
+        let file = Unfinished::database(to).map_err(not_made)?;
+        let copied = copy_keys((from, &keys), (to, file), checked.leaves)?;
+        let (persons, to) = (copied.persons, to.display());
+        output::line(&format!("copied the keys of {persons} persons to {to}"))?;
     }
     file.publish().map_err(not_made)?;
     output::line(&format!(
@@ -143,15 +148,6 @@ fn keys_file(settings: &Settings) -> Result<&Path, Failure> {
              --keys-to out"
         ))),
     }
-}
-
-fn copy_keys(settings: &Settings, from: &Path, to: &Path, leaves: u64) -> Result<(), Failure> {
-    let file = Unfinished::begin(to).map_err(not_made)?;
-    let keys = KeysFile::open(from, settings.master_key.clone());
-    let copied = keys.and_then(|keys| keys.copy(file.part(), leaves));
-    let copied = copied.map_err(|error| keys_failure(from, error))?;
-    file.publish().map_err(not_made)?;
-    output::line(&format!("copied the keys of {} persons to {}", copied.persons, to.display()))
 }
 
 /// What else has to be kept.

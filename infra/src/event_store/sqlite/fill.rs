@@ -82,7 +82,7 @@ impl Filling {
             return Err(FillError::Exists(path.to_owned()));
         }
         let lock = take_lock(path).map_err(FillError::Open)?;
-        let unfinished = Unfinished::begin(path).map_err(exists)?;
+        let unfinished = Unfinished::database(path).map_err(exists)?;
         let connection = connect(unfinished.part(), OpenFlags::SQLITE_OPEN_READ_WRITE, CACHE_KIB)?;
         connection.query_row("PRAGMA journal_mode = OFF", [], |_| Ok(()))?;
         connection.pragma_update(None, "synchronous", "OFF")?;
