@@ -282,14 +282,14 @@ fn large_shop() -> TempDir {
     dir
 }
 
-/// Starts a command and kills it as soon as this file has grown.
-fn killed_at(dir: &Path, args: &[&str], grown: &Path) {
+/// Starts a command and kills it as soon as this file is there and has so many bytes.
+fn killed_at(dir: &Path, args: &[&str], file: &Path, bytes: u64) {
     let mut command = daybook(dir);
     let mut process = command.args(args).stdout(Stdio::null()).spawn().unwrap();
     eventually(Duration::from_secs(60), || {
-        let length = fs::metadata(grown).map_or(0, |file| file.len());
+        let there = fs::metadata(file).is_ok_and(|file| file.len() >= bytes);
         assert!(process.try_wait().unwrap().is_none(), "it ended before it could be killed");
-        (length > 100_000).then_some(())
+        there.then_some(())
     });
     process.kill().unwrap();
     process.wait().unwrap();
@@ -299,14 +299,14 @@ fn killed_at(dir: &Path, args: &[&str], grown: &Path) {
 fn what_is_killed_leaves_nothing_that_passes_for_a_backup_or_a_store() {
     let dir = large_shop();
     let here = dir.path();
-    killed_at(here, &["backup", "b", "--data", "data", "-q"], &here.join("b.part"));
+    killed_at(here, &["backup", "b", "--data", "data", "-q"], &here.join("b.part"), 100_000);
     assert!(!here.join("b").exists() && here.join("b.part").exists());
     good(&backup(here, &["b", "--keys-to", "k"]));
     assert_eq!(names(here), ["b", "data", "k", "products.csv"]);
 
     let again = here.join("again/data");
     let args = ["restore", "b", "--data", "again/data", "--keys-from", "k", "-q"];
-    killed_at(here, &args, &again.join("events.sqlite.part"));
+    killed_at(here, &args, &again.join("events.sqlite.part"), 0);
     assert!(!again.join("events.sqlite").exists() && !again.join("keys.sqlite").exists());
     good(&run(here, &args));
     assert_eq!(names(&again), ["events.sqlite", "events.sqlite.lock", "keys.sqlite"]);

@@ -401,6 +401,13 @@ async fn a_copy_holds_all_but_the_heads_that_a_shorter_log_cannot_bear() {
     let again = KeyStore::open_sqlite(&older).await.unwrap();
     assert_eq!(again.unseal("u1", b"here", &sealed).await.unwrap().as_deref(), Some(PLAIN));
 
+    // A newer Daybook's is left to that.
+    let raw = rusqlite::Connection::open(&here).unwrap();
+    raw.execute_batch("PRAGMA user_version = 4;").unwrap();
+    drop(raw);
+    let newer = KeysFile::open(&here, None).unwrap_err();
+    assert!(matches!(newer, KeysError::NewerVersion { found: 4, known: 3 }), "{newer}");
+
     // What is none is said to be none, and what is there is not copied over.
     assert!(source.copy(&older, 5).is_err());
     fs::write(folder.path().join("notes"), "these are my notes, and no keys").unwrap();

@@ -15,7 +15,9 @@ use event_schemas::{
     ExpectedRevision, NewEvent, Position, Received, Recorded, Revision, StreamName, Timestamp,
 };
 use flate2::{Compression, GzBuilder, read::MultiGzDecoder, write::GzEncoder};
-use infra::event_store::{Direction, EventStore, FillError, Filling, Filter, IndexCheck};
+use infra::event_store::{
+    Direction, EventStore, FillError, Filling, Filter, IndexCheck, OpenError,
+};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -256,6 +258,8 @@ async fn two_events_in_one_place_are_no_log() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("events.sqlite");
     let mut filling = Filling::begin(&path).unwrap();
+    // Nor do two fill one store, or one fill what a server has opened.
+    assert!(matches!(Filling::begin(&path), Err(FillError::Open(OpenError::Locked { .. }))));
     for n in [0, 11] {
         filling.push(&Recorded::written(event(n), stream(n), Revision(0))).unwrap();
     }
@@ -263,4 +267,7 @@ async fn two_events_in_one_place_are_no_log() {
     assert!(matches!(refused, FillError::Doubled), "{refused}");
     let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names, ["events.sqlite.lock"]);
+    let store = open(dir.path()).await;
+    assert!(matches!(Filling::begin(&path), Err(FillError::Exists(_))));
+    store.close().await.unwrap();
 }
