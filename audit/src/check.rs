@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// No event is longer than an append may be; as base64 in JSON it takes less than this.
-const MAX_LINE: u64 = 16 << 20;
+pub(crate) const MAX_LINE: u64 = 16 << 20;
 
 /// Why an export does not show what it says, or cannot be read.
 #[derive(Debug, Error)]

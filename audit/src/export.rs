@@ -12,13 +12,13 @@ use event_schemas::{Logged, Position, StoreId, Timestamp};
 use flate2::{Compression, write::GzEncoder};
 use infra::event_store::{Direction, EventStore, Filter, MAX_PAGE, ReadError};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::{
     cover::Cover,
     document::{EventDocument, VERSION},
     hash::Hash,
+    hashing::Hashing,
     head::SignedHead,
     keeper::{blocking, hashed},
 };
@@ -236,26 +236,6 @@ struct OpenPart {
     gzip: GzEncoder<Hashing<BufWriter<File>>>,
 }
 
-/// Hashes what it hands on.
-struct Hashing<W> {
-    inner: W,
-    sha256: Sha256,
-    bytes: u64,
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.sha256.update(&bytes[..written]);
-        self.bytes += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
 impl Parts {
     async fn add(mut self, events: Vec<(u64, Logged)>) -> Result<Self, ExportError> {
         let dir = self.dir.clone();
@@ -295,7 +275,7 @@ impl Parts {
     fn begin(&self, index: u64) -> io::Result<OpenPart> {
         let name = format!("events-{:06}.ndjson.gz", self.done.len() + 1);
         let inner = BufWriter::new(create(&self.dir.join(&name))?);
-        let hashing = Hashing { inner, sha256: Sha256::new(), bytes: 0 };
+        let hashing = Hashing::new(inner);
         let gzip = GzEncoder::new(hashing, Compression::fast());
         Ok(OpenPart { name, begin: index, end: index, size: 0, gzip })
     }
@@ -304,9 +284,8 @@ impl Parts {
         let Some(OpenPart { name, begin, end, gzip, .. }) = self.open.take() else {
             return Ok(());
         };
-        let Hashing { inner, sha256, bytes } = gzip.finish()?;
+        let (inner, sha256, bytes) = gzip.finish()?.finish();
         inner.into_inner()?.sync_all()?;
-        let sha256 = Hash(sha256.finalize().into());
         self.done.push(Part { file: name, sha256, bytes, begin, end });
         Ok(())
     }

@@ -4,11 +4,13 @@
 //! Pure: hashes, covers, proofs, heads. With effects: the tree on disk, the keeper that follows the
 //! log, verifying, exporting, restoring.
 
+pub mod backup;
 pub mod check;
 pub mod cover;
 pub mod document;
 pub mod export;
 pub mod hash;
+mod hashing;
 pub mod head;
 mod keeper;
 pub mod proof;

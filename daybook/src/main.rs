@@ -1,6 +1,7 @@
 //! The program: command line, settings, and the one place where all is wired.
 
 mod audit;
+mod backup;
 mod bench;
 mod cli;
 mod config;
@@ -97,6 +98,15 @@ fn run(cli: Cli) -> Result<(), Failure> {
             on_all_cores(interruptible(rebuild::run(&settings, args, common.quiet)))
         }
         Command::Audit(command) => audit::start(&common, command),
+        Command::Backup(args) => {
+            let flags = Flags::default().audit(&args.audit).engines(&args.engines);
+            let settings = load(&common, flags)?;
+            on_all_cores(interruptible(backup::backup(&settings, args, common.quiet)))
+        }
+        Command::Restore(args) => {
+            let settings = load(&common, Flags::default().engines(&args.engines))?;
+            on_all_cores(interruptible(backup::restore(&settings, args, common.quiet)))
+        }
         Command::Keys(command) => {
             let KeysCommand::Rotate(args) = &command;
             let settings = load(&common, Flags::default().engines(&args.engines))?;

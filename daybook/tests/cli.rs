@@ -15,6 +15,8 @@ const COMMANDS: &[&str] = &[
     "replay",
     "show",
     "rebuild",
+    "backup",
+    "restore",
     "keys",
     "status",
     "schemas",

@@ -4,44 +4,10 @@
 
 mod common;
 
-use std::{
-    path::Path,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
-use common::{Server, eventually};
+use common::{Server, SmallDisk, eventually};
 use serde_json::{Value, json};
-
-/// A folder on a disk of its own, where this process may mount one.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn new(size: &str) -> Option<Self> {
-        let disk = Self(tempfile::tempdir().unwrap());
-        disk.mount(&format!("size={size}")).then_some(disk)
-    }
-
-    fn resize(&self, size: &str) {
-        assert!(self.mount(&format!("remount,size={size}")));
-    }
-
-    fn mount(&self, options: &str) -> bool {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.0.path());
-        mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
-}
 
 fn user(n: usize) -> Value {
     let email = format!("u{n}@example.com");

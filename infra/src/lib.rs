@@ -11,3 +11,4 @@ pub mod read_models;
 pub mod search;
 pub mod snapshots;
 mod sqlite;
+pub mod unfinished;

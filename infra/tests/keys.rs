@@ -9,7 +9,10 @@ use std::{
 
 use event_schemas::StreamName;
 use futures::future::join_all;
-use infra::keys::{HeadRow, InvalidMasterKey, KeyStore, KeysError, MasterKey, associated_data};
+use infra::keys::{
+    CopiedKeys, HeadRow, InvalidMasterKey, KeyStore, KeysError, KeysFile, MasterKey,
+    associated_data,
+};
 use servers::{Place, over_every_engine};
 use sqlx::Executor as _;
 use tempfile::TempDir;
@@ -355,4 +358,61 @@ async fn what_was_not_wrapped_leaves_no_trace() {
     assert!(secrets.iter().all(held));
     keys.rotate(master(1)).await.unwrap();
     assert!(!secrets.iter().any(held));
+}
+
+#[tokio::test]
+async fn a_copy_holds_all_but_the_heads_that_a_shorter_log_cannot_bear() {
+    let (keys, folder) = make().await;
+    let (here, copy) = (file(folder.path()), folder.path().join("copy.sqlite"));
+    let sealed = keys.seal("u1", b"here", PLAIN).await.unwrap();
+    let gone = keys.seal("u2", b"here", PLAIN).await.unwrap();
+    keys.destroy("u2").await.unwrap();
+    let seed = keys.signing_seed().await.unwrap();
+    for (n, size) in [(1, 5), (2, 9)] {
+        assert!(keys.add_head(n, "a", size, "head").await.unwrap());
+    }
+
+    // Beside the process that uses it.
+    let source = KeysFile::open(&here, None).unwrap();
+    assert_eq!(source.signed_events().unwrap(), 9);
+    fs::write(&copy, b"").unwrap();
+    let copied = source.copy(&copy, 5).unwrap();
+    assert_eq!(copied, CopiedKeys { persons: 2, heads_left_out: 1 });
+    let again = KeyStore::open_sqlite(&copy).await.unwrap();
+    assert_eq!(again.fingerprint(), keys.fingerprint());
+    assert_eq!(again.unseal("u1", b"here", &sealed).await.unwrap().as_deref(), Some(PLAIN));
+    assert_eq!(again.unseal("u2", b"here", &gone).await.unwrap(), None);
+    assert!(matches!(again.seal("u2", b"here", PLAIN).await, Err(KeysError::Destroyed)));
+    assert_eq!(again.signing_seed().await.unwrap(), seed);
+    let head = HeadRow { n: 1, size: 5, head: "head".to_owned() };
+    assert_eq!(again.newest_head(None).await.unwrap(), Some(head));
+    drop((again, keys, source));
+
+    // One of the time before anything was signed.
+    let raw = rusqlite::Connection::open(&here).unwrap();
+    raw.execute_batch("DROP TABLE heads; DROP TABLE signing; PRAGMA user_version = 1;").unwrap();
+    drop(raw);
+    let source = KeysFile::open(&here, None).unwrap();
+    assert_eq!(source.signed_events().unwrap(), 0);
+    let older = folder.path().join("older.sqlite");
+    fs::write(&older, b"").unwrap();
+    let copied = source.copy(&older, 5).unwrap();
+    assert_eq!(copied, CopiedKeys { persons: 2, heads_left_out: 0 });
+    let again = KeyStore::open_sqlite(&older).await.unwrap();
+    assert_eq!(again.unseal("u1", b"here", &sealed).await.unwrap().as_deref(), Some(PLAIN));
+
+    // A newer Daybook's is left to that.
+    let raw = rusqlite::Connection::open(&here).unwrap();
+    raw.execute_batch("PRAGMA user_version = 4;").unwrap();
+    drop(raw);
+    let newer = KeysFile::open(&here, None).unwrap_err();
+    assert!(matches!(newer, KeysError::NewerVersion { found: 4, known: 3 }), "{newer}");
+
+    // What is none is said to be none, and what is there is not copied over.
+    assert!(source.copy(&older, 5).is_err());
+    fs::write(folder.path().join("notes"), "these are my notes, and no keys").unwrap();
+    for (name, what) in [("notes", "is no Daybook key store"), ("nowhere", "entity not found")] {
+        let error = KeysFile::open(&folder.path().join(name), None).unwrap_err();
+        assert!(error.to_string().contains(what), "{error}");
+    }
 }

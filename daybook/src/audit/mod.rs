@@ -4,7 +4,7 @@
 mod check;
 mod export;
 mod head;
-mod key;
+pub(crate) mod key;
 mod prove;
 mod verify;
 

@@ -1,6 +1,7 @@
 //! The command line, word for word as users type it.
 
 mod audit;
+mod backup;
 mod bench;
 mod flags;
 mod past;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use audit::*;
+pub(crate) use backup::*;
 pub(crate) use bench::*;
 pub(crate) use flags::*;
 pub(crate) use past::*;
@@ -90,6 +92,17 @@ pub(crate) enum Command {
         after_help = "Examples:\n  daybook audit head > head.json\n  daybook audit verify\n  daybook audit prove order-31198570044@0 > proof.json\n  daybook audit check proof.json --public-key head.json"
     )]
     Audit(AuditCommand),
+    /// Write the log to one file that is held against the newest signed head; works beside a running
+    /// server
+    #[command(
+        after_help = "Examples:\n  daybook backup shop-2026-11-21.daybook\n  daybook backup shop.daybook --keys-to /elsewhere/shop.keys"
+    )]
+    Backup(BackupArgs),
+    /// Make the event store from a backup, which is checked first
+    #[command(
+        after_help = "Examples:\n  daybook restore shop.daybook --check --public-key head.json\n  daybook restore shop.daybook --keys-from shop.keys --data ./restored"
+    )]
+    Restore(RestoreArgs),
     /// See to the key store
     #[command(
         subcommand,

@@ -198,6 +198,36 @@ pub fn signal(pid: u32, name: &str) {
     assert!(sent.success());
 }
 
+/// A folder on a disk of its own, where this process may mount one.
+pub struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    pub fn new(size: &str) -> Option<Self> {
+        let disk = Self(tempfile::tempdir().unwrap());
+        disk.mount(&format!("size={size}")).then_some(disk)
+    }
+
+    pub fn resize(&self, size: &str) {
+        assert!(self.mount(&format!("remount,size={size}")));
+    }
+
+    fn mount(&self, options: &str) -> bool {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.0.path());
+        mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
 /// An answer, read to its end.
 #[derive(Debug)]
 pub struct Answer {

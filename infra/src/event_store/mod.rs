@@ -15,7 +15,7 @@ use event_schemas::{
 };
 
 pub use eventstoredb::{EventStoreDb, EventStoreDbUrl, InvalidUrl};
-pub use sqlite::{SqliteEventStore, SqliteOptions};
+pub use sqlite::{FillError, Filled, Filling, SqliteEventStore, SqliteOptions};
 pub use subscription::Subscription;
 pub use values::{
     AppendError, Appended, Direction, Filter, IndexCheck, LogPage, MAX_APPEND_BYTES, MAX_PAGE,

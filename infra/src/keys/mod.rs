@@ -1,5 +1,6 @@
 //! The key store: the keys of persons, the hash secret, the signing key and what was signed with it.
 
+mod copy;
 mod error;
 mod heads;
 mod held;
@@ -20,6 +21,7 @@ use crate::mysql::MysqlUrl;
 use master::Wrapping;
 use secret::HashSecret;
 
+pub use copy::{CopiedKeys, KeysFile};
 pub use error::KeysError;
 pub use heads::HeadRow;
 pub use master::{InvalidMasterKey, MasterKey};

@@ -17,20 +17,20 @@ use super::{
 use crate::sqlite::{self, Found};
 
 /// "DBky": tells a Daybook key store from any other SQLite file.
-const APPLICATION_ID: i64 = 0x4442_6b79;
+pub(super) const APPLICATION_ID: i64 = 0x4442_6b79;
 /// The format written, in SQLite's `user_version`. Up to 1 there were no [`HEADS`].
-const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 2;
 /// The format of a file that is wrapped by a master key.
 pub(super) const WRAPPED: i64 = 3;
 /// How long a statement waits for another process.
-const BUSY: Duration = Duration::from_secs(5);
+pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// A person whose `key` is NULL was forgotten: the row stays, so that no new key is ever made.
-const TABLES: &str = "
+pub(super) const TABLES: &str = "
     CREATE TABLE secret (hash_secret BLOB NOT NULL) STRICT;
     CREATE TABLE persons (person TEXT PRIMARY KEY, key BLOB) STRICT, WITHOUT ROWID;";
 /// What makes format 2 of format 1: the key that heads are signed with, and the heads, numbered
 /// from 1, to which is only ever added.
-const HEADS: &str = "
+pub(super) const HEADS: &str = "
     CREATE TABLE signing (only_one INTEGER PRIMARY KEY CHECK (only_one = 1), seed BLOB NOT NULL)
         STRICT;
     CREATE TABLE heads (

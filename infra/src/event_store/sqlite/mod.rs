@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod failure;
+mod fill;
 mod indexes;
 mod kinds;
 mod open;
@@ -25,6 +26,8 @@ use std::{
 
 use event_schemas::{Logged, Position, Revision, StoreId, StreamName};
 use tokio::sync::OnceCell;
+
+pub use fill::{FillError, Filled, Filling};
 
 use self::{
     indexes::Walk,

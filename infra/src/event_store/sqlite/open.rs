@@ -20,9 +20,9 @@ use crate::{
 };
 
 /// "DBev": tells a Daybook event store from any other SQLite file.
-const APPLICATION_ID: i64 = 0x4442_6576;
+pub(super) const APPLICATION_ID: i64 = 0x4442_6576;
 /// The format written, in SQLite's `user_version`. Up to 1 there were no [`NOTES`].
-const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 2;
 /// How long a statement waits for a lock; only opening and closing ever meet one.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -30,7 +30,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// so that the index of the streams is the only tree in random order. `events_kind` holds, per
 /// kind, the positions in order: rare types are found without a scan. `received_at` (microseconds
 /// since the epoch) and `json` are noted only of what other programs' clients sent.
-const TABLES: &str = "
+pub(super) const TABLES: &str = "
     CREATE TABLE store (
         id BLOB NOT NULL,
         key_fingerprint TEXT
@@ -51,7 +51,8 @@ const TABLES: &str = "
         metadata BLOB NOT NULL,
         received_at INTEGER,
         json INTEGER
-    ) STRICT;
+    ) STRICT;";
+pub(super) const INDEXES: &str = "
     CREATE UNIQUE INDEX events_stream ON events (stream, revision);
     CREATE INDEX events_kind ON events (kind);";
 
@@ -89,6 +90,7 @@ pub(super) fn for_writing(options: &SqliteOptions) -> Result<Opened, OpenError> 
     if fresh {
         let transaction = connection.transaction()?;
         transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(INDEXES)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
         transaction
@@ -171,7 +173,7 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 /// The lock of the one process that writes.
-fn take_lock(path: &Path) -> Result<Lock, OpenError> {
+pub(super) fn take_lock(path: &Path) -> Result<Lock, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     Lock::take(Path::new(&name)).map_err(|error| match error {
