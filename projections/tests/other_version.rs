@@ -15,7 +15,7 @@ use event_schemas::{NewEvent, Position, StreamName};
 use infra::{
     event_store::EventStore,
     read_models::ReadModels,
-    search::{Query, Schema, SearchError, SearchIndex, Sort},
+    search::{Query, Schema, SearchError, SearchIndex},
 };
 use projections::{
     NotPosted, ProjectionState, ProjectionStatus, Projectors, SCHEMAS,
@@ -199,7 +199,7 @@ async fn an_index_of_older_code(at: Index) {
     let older = Schema { version: 0, ..schema() };
     let index = at.open(older.clone()).await;
     post(&store, &index).await.stop().await;
-    let before = index.query(all()).await.unwrap();
+    let before = index.query(Query::default()).await.unwrap();
     assert!(before.total > 0);
     index.close().await.unwrap();
     drop(index);
@@ -208,11 +208,11 @@ async fn an_index_of_older_code(at: Index) {
     let index = at.open(schema()).await;
     let told = index.checkpoint().await;
     assert!(matches!(&told, Err(SearchError::OtherVersion { found: Some(_) })), "{told:?}");
-    assert_eq!(index.query(all()).await.unwrap().total, before.total);
+    assert_eq!(index.query(Query::default()).await.unwrap().total, before.total);
     append(&store, &busy_shop(430).split_off(410)).await;
     let projectors = post(&store, &index).await;
     assert_eq!(status(&projectors, "search").await.rebuilt.unwrap().error, None);
-    assert!(index.query(all()).await.unwrap().checkpoint.unwrap().position.0 > 400);
+    assert!(index.query(Query::default()).await.unwrap().checkpoint.unwrap().position.0 > 400);
     assert_eq!(index.drop_old().await.unwrap(), 1);
     projectors.stop().await;
     index.close().await.unwrap();
@@ -240,18 +240,4 @@ async fn a_directory_of_older_code_is_searched_until_it_is_posted_anew() {
 async fn an_elasticsearch_of_older_code_is_searched_until_it_is_posted_anew() {
     let Some(place) = elasticsearch::Place::new() else { return };
     an_index_of_older_code(Index::Server(place)).await;
-}
-
-fn all() -> Query {
-    Query {
-        text: String::new(),
-        flags: Vec::new(),
-        keywords: Vec::new(),
-        ranges: Vec::new(),
-        facet_limit: 0,
-        facets: Vec::new(),
-        sort: Sort::Relevance,
-        limit: 1_000,
-        after: None,
-    }
 }

@@ -19,7 +19,7 @@ use event_schemas::{NewEvent, Position, StreamName};
 use infra::{
     event_store::EventStore,
     read_models::{ReadModels, Schema},
-    search::SearchIndex,
+    search::{Query, SearchIndex},
 };
 use projections::{
     NotBegun, NotPosted, ProjectionStatus, Projectors, Rebuild, SCHEMAS, Sink, SqlSink,
@@ -59,6 +59,22 @@ async fn rebuilt(projectors: &Projectors, name: &str) -> ProjectionStatus {
         }
     };
     tokio::time::timeout(PATIENCE, ended).await.expect("a rebuild that ends")
+}
+
+/// Waits until orders that had stopped are posted to the log's end: they learn a moment later that
+/// they were rebuilt.
+async fn goes_on(projectors: &Projectors, store: &EventStore) {
+    let head = store.head().await.unwrap();
+    let posted = async {
+        while projectors.wait_for("orders", head, PATIENCE).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, posted).await.expect("it goes on");
+}
+
+fn everything() -> Query {
+    Query { limit: 1_000, ..Query::default() }
 }
 
 /// Asks again and again, and fails when it is shown less than before. Returns how often it asked.
@@ -183,13 +199,7 @@ async fn what_another_process_rebuilds_is_seen_and_gone_on_with(place: Place) {
         rebuilt.outcome.unwrap();
     }
     append(&store, &busy_shop(70).split_off(65)).await;
-    let head = store.head().await.unwrap();
-    let posted = async {
-        while projectors.wait_for("orders", head, PATIENCE).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, posted).await.expect("it goes on");
+    goes_on(&projectors, &store).await;
     projectors.stop().await;
 }
 
@@ -299,7 +309,7 @@ async fn the_search_index_is_rebuilt_while_it_is_searched() {
             append(&store, part).await;
             let head = store.head().await.unwrap();
             projectors.wait_for("search", head, PATIENCE).await.unwrap();
-            let page = index.query(all()).await.unwrap();
+            let page = index.query(everything()).await.unwrap();
             let position = page.checkpoint.unwrap().position;
             assert!(position >= head && position >= seen, "{seen}, {head}, {position}");
             seen = position;
@@ -308,7 +318,7 @@ async fn the_search_index_is_rebuilt_while_it_is_searched() {
     let (ended, ()) = tokio::join!(rebuilt(&projectors, "search"), selling);
     assert_eq!(ended.rebuilt.unwrap().error, None);
     assert_eq!(status(&projectors, "search").await.generation, Some(2));
-    let live = index.query(all()).await.unwrap();
+    let live = index.query(everything()).await.unwrap();
     projectors.stop().await;
     index.close().await.unwrap();
     drop(index);
@@ -316,24 +326,10 @@ async fn the_search_index_is_rebuilt_while_it_is_searched() {
     let open = SearchIndex::open_tantivy(dir.path().join("search"), projections::search::schema());
     let index = open.await.unwrap();
     assert_eq!(index.generation(), Some(2));
-    let again = index.query(all()).await.unwrap();
+    let again = index.query(everything()).await.unwrap();
     assert_eq!((again.items, again.total), (live.items, live.total));
     assert_eq!(index.drop_old().await.unwrap(), 1);
-    assert_eq!(index.query(all()).await.unwrap().total, live.total);
-}
-
-fn all() -> infra::search::Query {
-    infra::search::Query {
-        text: String::new(),
-        flags: Vec::new(),
-        keywords: Vec::new(),
-        ranges: Vec::new(),
-        facet_limit: 0,
-        facets: Vec::new(),
-        sort: infra::search::Sort::Relevance,
-        limit: 1_000,
-        after: None,
-    }
+    assert_eq!(index.query(everything()).await.unwrap().total, live.total);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -356,14 +352,7 @@ async fn what_diverged_goes_on_once_it_is_rebuilt() {
     projectors.rebuild("orders").unwrap();
     assert_eq!(rebuilt(&projectors, "orders").await.rebuilt.unwrap().error, None);
     append(&second, &busy_shop(70).split_off(65)).await;
-    let head = second.head().await.unwrap();
-    let posted = async {
-        // It learns of it a moment later.
-        while projectors.wait_for("orders", head, PATIENCE).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, posted).await.expect("it goes on");
+    goes_on(&projectors, &second).await;
     projectors.stop().await;
 }
 

@@ -93,8 +93,10 @@ async fn join(
         }
     };
     let mut both = JoinSet::new();
-    both.spawn(copy(from_client, to_server, sent, look, |mode| mode != Mode::Freeze));
-    both.spawn(copy(from_server, to_client, answered, |_| {}, |mode| mode == Mode::Pass));
+    let cuts = cut.clone();
+    both.spawn(copy(from_client, to_server, (sent, cuts), look, |mode| mode != Mode::Freeze));
+    let cuts = cut.clone();
+    both.spawn(copy(from_server, to_client, (answered, cuts), |_| {}, |mode| mode == Mode::Pass));
     tokio::select! {
         _ = cut.changed() => {}
         _ = both.join_next() => {}
@@ -104,7 +106,7 @@ async fn join(
 async fn copy(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    mut mode: watch::Receiver<Mode>,
+    (mut mode, cut): (watch::Receiver<Mode>, watch::Receiver<u64>),
     look: impl Fn(&[u8]),
     passes: impl Fn(Mode) -> bool,
 ) {
@@ -113,6 +115,10 @@ async fn copy(
         let Ok(read @ 1..) = from.read(&mut buffer).await else { return };
         look(&buffer[..read]);
         if mode.wait_for(|mode| passes(*mode)).await.is_err() {
+            return;
+        }
+        // What waited when the connection was cut goes nowhere, whatever may pass by now.
+        if cut.has_changed().unwrap_or(true) {
             return;
         }
         if to.write_all(&buffer[..read]).await.is_err() {
