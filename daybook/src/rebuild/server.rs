@@ -90,10 +90,12 @@ async fn rebuild(
         let Some(item) = item else { return Ok(Err("the server has it no more".to_owned())) };
         let building = &item["rebuilding"];
         if building.is_null() {
-            if let Some(progress) = progress {
+            let ended = &item["rebuilt"];
+            if let Some(mut progress) = progress {
+                // It may have ended before it was first looked at.
+                ended["position"].as_u64().into_iter().for_each(|end| progress.at(end));
                 progress.finish();
             }
-            let ended = &item["rebuilt"];
             return Ok(match (&ended["position"], &ended["error"]) {
                 (Value::Number(position), _) => Ok(position.as_u64().unwrap_or_default()),
                 (_, Value::String(error)) => Err(error.clone()),
