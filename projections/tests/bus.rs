@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_nats::jetstream::{self, consumer::pull::OrderedConfig, stream};
-use common::{Shop, Told, append, dump, open_store, shop};
+use common::{Shop, Told, append, busy_shop, dump, open_store};
 use event_schemas::Position;
 use futures::{StreamExt as _, TryStreamExt as _};
 use infra::{
@@ -184,11 +184,6 @@ impl Fed {
         scene.fed_by(&projectors, Source::Bus, &mut shop).await;
         Some(Self { scene, shop, relay, projectors })
     }
-}
-
-fn busy_shop(steps: u16) -> Shop {
-    let step = |at: u16| common::Step { kind: (at % 24) as u8, a: at * 7, b: at * 13 };
-    shop(&(0..steps).map(step).collect::<Vec<_>>())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,7 +10,7 @@ mod servers;
 
 use std::{path::PathBuf, time::Duration};
 
-use common::{Told, append, append_fast, dump, open_store, shop};
+use common::{Told, all_posted, append, append_fast, busy_shop, dump, open_store, status};
 use event_schemas::{NewEvent, Position, StreamName};
 use infra::{
     event_store::EventStore,
@@ -18,7 +18,7 @@ use infra::{
     search::{Query, Schema, SearchError, SearchIndex},
 };
 use projections::{
-    NotPosted, ProjectionState, ProjectionStatus, Projectors, SCHEMAS,
+    NotPosted, ProjectionState, Projectors, SCHEMAS,
     search::{SearchSink, schema},
 };
 use servers::{Place, over_every_engine};
@@ -33,20 +33,12 @@ over_every_engine!(
     what_cannot_be_posted_anew_is_still_read,
 );
 
-fn busy_shop(steps: u16) -> Vec<Told> {
-    let step = |at: u16| common::Step { kind: (at % 24) as u8, a: at * 7, b: at * 13 };
-    shop(&(0..steps).map(step).collect::<Vec<_>>()).log
-}
-
 /// Read models posted up to the head of a log, and the orders as another version has left them.
 async fn posted(place: &Place, store: &EventStore, version: u32) -> ReadModels {
-    append_fast(store, &busy_shop(900)).await;
+    append_fast(store, &busy_shop(900).log).await;
     let models = place.models().await;
     let projectors = start(store, &models);
-    let head = store.head().await.unwrap();
-    for schema in SCHEMAS {
-        projectors.wait_for(schema.name, head, PATIENCE).await.unwrap();
-    }
+    all_posted(&projectors, store).await;
     projectors.stop().await;
     let own = format!("version {}", SCHEMAS[0].version);
     let left = SCHEMAS[0].fingerprint().replacen(&own, &format!("version {version}"), 1);
@@ -73,11 +65,6 @@ fn start(store: &EventStore, models: &ReadModels) -> Projectors {
     let mut projectors = Projectors::new(store.clone());
     projectors.start_sql(models).unwrap();
     projectors
-}
-
-async fn status(projectors: &Projectors, name: &str) -> ProjectionStatus {
-    let all = projectors.status().await.unwrap();
-    all.into_iter().find(|status| status.name == name).unwrap()
 }
 
 /// How many rows of the orders are those of the other version, and in which generation.
@@ -107,11 +94,8 @@ async fn what_older_code_posted_is_read_until_it_is_posted_anew(place: Place) {
         }
     };
     tokio::time::timeout(PATIENCE, asking).await.expect("it is posted anew");
-    append(&store, &busy_shop(930).split_off(920)).await;
-    let head = store.head().await.unwrap();
-    for schema in SCHEMAS {
-        projectors.wait_for(schema.name, head, PATIENCE).await.unwrap();
-    }
+    append(&store, &busy_shop(930).log.split_off(920)).await;
+    all_posted(&projectors, &store).await;
     let shown = status(&projectors, "orders").await;
     assert_eq!((shown.generation, shown.error), (Some(2), None));
     assert_eq!(shown.rebuilt.unwrap().error, None);
@@ -195,7 +179,7 @@ async fn post(store: &EventStore, index: &SearchIndex) -> Projectors {
 async fn an_index_of_older_code(at: Index) {
     let dir = tempfile::tempdir().unwrap();
     let store = open_store(dir.path()).await;
-    append_fast(&store, &busy_shop(400)).await;
+    append_fast(&store, &busy_shop(400).log).await;
     let older = Schema { version: 0, ..schema() };
     let index = at.open(older.clone()).await;
     post(&store, &index).await.stop().await;
@@ -209,7 +193,7 @@ async fn an_index_of_older_code(at: Index) {
     let told = index.checkpoint().await;
     assert!(matches!(&told, Err(SearchError::OtherVersion { found: Some(_) })), "{told:?}");
     assert_eq!(index.query(Query::default()).await.unwrap().total, before.total);
-    append(&store, &busy_shop(430).split_off(410)).await;
+    append(&store, &busy_shop(430).log.split_off(410)).await;
     let projectors = post(&store, &index).await;
     assert_eq!(status(&projectors, "search").await.rebuilt.unwrap().error, None);
     assert!(index.query(Query::default()).await.unwrap().checkpoint.unwrap().position.0 > 400);

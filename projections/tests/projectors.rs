@@ -7,15 +7,15 @@ mod servers;
 
 use std::{path::Path, time::Duration};
 
-use common::{Shop, Told, append, append_fast, dump, open_store, rebuild, shop};
+use common::{
+    Shop, Told, all_posted, append, append_fast, busy_shop, dump, open_store, rebuild, status,
+};
 use event_schemas::{NewEvent, Position, StreamName};
 use infra::{
     event_store::EventStore,
     read_models::{ReadModelError, ReadModels},
 };
-use projections::{
-    NotPosted, ProjectionState, ProjectionStatus, Projectors, Rebuild, SCHEMAS, read_status,
-};
+use projections::{NotPosted, ProjectionState, Projectors, Rebuild, SCHEMAS, read_status};
 use servers::{Place, over_every_engine};
 use uuid::Uuid;
 
@@ -28,19 +28,6 @@ fn start(store: &EventStore, dir: &Path) -> (Projectors, ReadModels) {
     (projectors, models)
 }
 
-/// Waits until every projection has posted the log's end.
-async fn all_posted(projectors: &Projectors, store: &EventStore) {
-    let head = store.head().await.unwrap();
-    for schema in SCHEMAS {
-        projectors.wait_for(schema.name, head, PATIENCE).await.unwrap();
-    }
-}
-
-async fn status(projectors: &Projectors, name: &str) -> ProjectionStatus {
-    let all = projectors.status().await.unwrap();
-    all.into_iter().find(|status| status.name == name).unwrap()
-}
-
 /// The rows of every read model.
 async fn dumps(models: &ReadModels) -> Vec<String> {
     let mut rows = Vec::new();
@@ -48,11 +35,6 @@ async fn dumps(models: &ReadModels) -> Vec<String> {
         rows.push(dump(models, schema).await);
     }
     rows
-}
-
-fn busy_shop(steps: u16) -> Shop {
-    let step = |at: u16| common::Step { kind: (at % 24) as u8, a: at * 7, b: at * 13 };
-    shop(&(0..steps).map(step).collect::<Vec<_>>())
 }
 
 fn poison(stream: &str, id: u128) -> Told {

@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use common::{append, append_fast, dump, open_store, shop};
+use common::{all_posted, append, append_fast, busy_shop, dump, open_store, status};
 use event_schemas::{NewEvent, Position, StreamName};
 use infra::{
     event_store::EventStore,
@@ -29,23 +29,6 @@ use servers::{Place, over_every_engine};
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn busy_shop(steps: u16) -> Vec<common::Told> {
-    let step = |at: u16| common::Step { kind: (at % 24) as u8, a: at * 7, b: at * 13 };
-    shop(&(0..steps).map(step).collect::<Vec<_>>()).log
-}
-
-async fn all_posted(projectors: &Projectors, store: &EventStore) {
-    let head = store.head().await.unwrap();
-    for schema in SCHEMAS {
-        projectors.wait_for(schema.name, head, PATIENCE).await.unwrap();
-    }
-}
-
-async fn status(projectors: &Projectors, name: &str) -> ProjectionStatus {
-    let all = projectors.status().await.unwrap();
-    all.into_iter().find(|status| status.name == name).unwrap()
-}
 
 /// Waits until the rebuild is over.
 async fn rebuilt(projectors: &Projectors, name: &str) -> ProjectionStatus {
@@ -102,7 +85,7 @@ over_every_engine!(
 async fn queries_and_posting_go_on_while_everything_is_rebuilt(place: Place) {
     let dir = tempfile::tempdir().unwrap();
     let store = open_store(dir.path()).await;
-    let log = busy_shop(1_600);
+    let log = busy_shop(1_600).log;
     let (before, meanwhile) = log.split_at(log.len() / 2);
     append_fast(&store, before).await;
     let models = place.models().await;
@@ -171,7 +154,7 @@ async fn what_another_process_rebuilds_is_seen_and_gone_on_with(place: Place) {
     let elsewhere = tempfile::tempdir().unwrap();
     let (former, store) = (open_store(elsewhere.path()).await, open_store(dir.path()).await);
     for store in [&former, &store] {
-        append(store, &busy_shop(60)).await;
+        append(store, &busy_shop(60).log).await;
     }
     let (here, there) = (place.models().await, place.models().await);
     let mut projectors = Projectors::new(former.clone()).shared(here.clone());
@@ -198,7 +181,7 @@ async fn what_another_process_rebuilds_is_seen_and_gone_on_with(place: Place) {
     for rebuilt in rebuild.run(|_| {}).await.unwrap() {
         rebuilt.outcome.unwrap();
     }
-    append(&store, &busy_shop(70).split_off(65)).await;
+    append(&store, &busy_shop(70).log.split_off(65)).await;
     goes_on(&projectors, &store).await;
     projectors.stop().await;
 }
@@ -208,7 +191,7 @@ async fn another_process_may_rebuild_beside_the_projectors(place: Place) {
     let Place::Database(_) = place else { return };
     let dir = tempfile::tempdir().unwrap();
     let store = open_store(dir.path()).await;
-    append_fast(&store, &busy_shop(600)).await;
+    append_fast(&store, &busy_shop(600).log).await;
     let (here, elsewhere) = (place.models().await, place.models().await);
     let mut projectors = Projectors::new(store.clone()).shared(here.clone());
     projectors.start_sql(&here).unwrap();
@@ -218,7 +201,7 @@ async fn another_process_may_rebuild_beside_the_projectors(place: Place) {
         assert!(rebuild.add_sql(&elsewhere, schema.name).unwrap());
     }
     let selling = async {
-        for part in busy_shop(150).split_off(20).chunks(5) {
+        for part in busy_shop(150).log.split_off(20).chunks(5) {
             append(&store, part).await;
             all_posted(&projectors, &store).await;
         }
@@ -227,7 +210,7 @@ async fn another_process_may_rebuild_beside_the_projectors(place: Place) {
     for rebuilt in rebuilt.unwrap() {
         rebuilt.outcome.unwrap();
     }
-    append(&store, &busy_shop(30).split_off(25)).await;
+    append(&store, &busy_shop(30).log.split_off(25)).await;
     all_posted(&projectors, &store).await;
     for schema in SCHEMAS {
         let snapshot = here.reader(schema).snapshot().await.unwrap();
@@ -239,7 +222,7 @@ async fn another_process_may_rebuild_beside_the_projectors(place: Place) {
 async fn a_rebuild_that_was_cut_short_goes_on(place: Place) {
     let dir = tempfile::tempdir().unwrap();
     let store = open_store(dir.path()).await;
-    let log = busy_shop(900);
+    let log = busy_shop(900).log;
     append_fast(&store, &log).await;
     let models = place.models().await;
     let mut projectors = Projectors::new(store.clone());
@@ -293,7 +276,7 @@ async fn a_rebuild_that_was_cut_short_goes_on(place: Place) {
 async fn the_search_index_is_rebuilt_while_it_is_searched() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_store(dir.path()).await;
-    let log = busy_shop(1_200);
+    let log = busy_shop(1_200).log;
     let (before, meanwhile) = log.split_at(log.len() / 2);
     append_fast(&store, before).await;
     let open = SearchIndex::open_tantivy(dir.path().join("search"), projections::search::schema());
@@ -339,7 +322,7 @@ async fn what_diverged_goes_on_once_it_is_rebuilt() {
     let (first, second) = (open_store(dir.path()).await, open_store(elsewhere.path()).await);
     let models = ReadModels::sqlite(dir.path().join("read-models"));
     for store in [&first, &second] {
-        append(store, &busy_shop(60)).await;
+        append(store, &busy_shop(60).log).await;
     }
     let mut projectors = Projectors::new(first.clone());
     projectors.start_sql(&models).unwrap();
@@ -351,7 +334,7 @@ async fn what_diverged_goes_on_once_it_is_rebuilt() {
     assert!(matches!(diverged, Err(NotPosted::Diverged { .. })), "{diverged:?}");
     projectors.rebuild("orders").unwrap();
     assert_eq!(rebuilt(&projectors, "orders").await.rebuilt.unwrap().error, None);
-    append(&second, &busy_shop(70).split_off(65)).await;
+    append(&second, &busy_shop(70).log.split_off(65)).await;
     goes_on(&projectors, &second).await;
     projectors.stop().await;
 }
@@ -360,7 +343,7 @@ async fn what_diverged_goes_on_once_it_is_rebuilt() {
 async fn poison_and_names_that_are_not_posted_leave_what_there_is() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_store(dir.path()).await;
-    append(&store, &busy_shop(60)).await;
+    append(&store, &busy_shop(60).log).await;
     let models = ReadModels::sqlite(dir.path().join("read-models"));
     let mut projectors = Projectors::new(store.clone());
     assert!(matches!(projectors.rebuild("orders"), Err(NotBegun::Unknown)));

@@ -7,7 +7,7 @@ mod servers;
 
 use std::time::Duration;
 
-use common::{Shop, Told, append, dump, open_store, shop};
+use common::{Shop, Told, all_posted, append, busy_shop, dump, open_store};
 use event_schemas::{NewEvent, Position, StreamName};
 use infra::{
     event_store::EventStore,
@@ -22,11 +22,6 @@ use servers::{Place, over_every_engine};
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-
-fn busy_shop(steps: u16) -> Shop {
-    let step = |at: u16| common::Step { kind: (at % 24) as u8, a: at * 7, b: at * 13 };
-    shop(&(0..steps).map(step).collect::<Vec<_>>())
-}
 
 /// An event that another Daybook wrote.
 fn other(stream: &str, id: u128, event_type: &str, version: u32) -> Told {
@@ -66,13 +61,6 @@ async fn start(store: &EventStore, models: &ReadModels, skip: &str) -> Projector
     let mut projectors = Projectors::new(store.clone()).skipping(skip.parse().unwrap());
     projectors.start_sql(models).unwrap();
     projectors
-}
-
-async fn all_posted(projectors: &Projectors, store: &EventStore) {
-    let head = store.head().await.unwrap();
-    for schema in SCHEMAS {
-        projectors.wait_for(schema.name, head, PATIENCE).await.unwrap();
-    }
 }
 
 fn of(all: Vec<ProjectionStatus>, name: &str) -> ProjectionStatus {

@@ -1,7 +1,7 @@
 //! Histories to post: a small shop whose aggregates behave, written down as events.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use event_schemas::{
     Actor, ClaimAbandoned, Currency, Event, ExpectedRevision, Logged, Metadata, NewEvent,
@@ -17,7 +17,9 @@ use infra::{
     event_store::{EventStore, SqliteOptions},
     read_models::{Checkpoint, ReadModels},
 };
-use projections::{Batch, Entry, Projection, Rebuild, Sink, SqlSink};
+use projections::{
+    Batch, Entry, Projection, ProjectionStatus, Projectors, Rebuild, SCHEMAS, Sink, SqlSink,
+};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -446,4 +448,24 @@ pub async fn rebuild(store: &EventStore, models: &ReadModels, names: &[&str]) {
     for rebuilt in rebuild.run(|_| {}).await.unwrap() {
         rebuilt.outcome.unwrap();
     }
+}
+
+/// A log in which everything happens.
+pub fn busy_shop(steps: u16) -> Shop {
+    let step = |at: u16| Step { kind: (at % 24) as u8, a: at * 7, b: at * 13 };
+    shop(&(0..steps).map(step).collect::<Vec<_>>())
+}
+
+/// Waits until every read model is posted to the log's end.
+pub async fn all_posted(projectors: &Projectors, store: &EventStore) {
+    let head = store.head().await.unwrap();
+    for schema in SCHEMAS {
+        projectors.wait_for(schema.name, head, Duration::from_secs(60)).await.unwrap();
+    }
+}
+
+/// How one projection is doing, seen from within the process that posts it.
+pub async fn status(projectors: &Projectors, name: &str) -> ProjectionStatus {
+    let all = projectors.status().await.unwrap();
+    all.into_iter().find(|status| status.name == name).unwrap()
 }

@@ -9,9 +9,9 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::{
-    clamp,
     kinds::Kinds,
     open::{APPLICATION_ID, FORMAT, INDEXES, TABLES, connect, take_lock},
+    row::{self, EventRow},
 };
 use crate::{
     event_store::OpenError,
@@ -100,23 +100,18 @@ impl Filling {
         let category = event.stream.category();
         let kind = self.kinds.intern(&self.connection, category, &event.event_type)?;
         self.head += 1;
-        let mut insert = self.connection.prepare_cached(
-            "INSERT INTO events
-             (position, stream, revision, kind, id, data, metadata, received_at, json)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )?;
-        insert.execute(params![
-            clamp(self.head),
-            event.stream.as_str(),
-            clamp(event.revision.0),
+        let row = EventRow {
+            position: self.head,
+            stream: &event.stream,
+            revision: event.revision,
             kind,
-            event.id.as_bytes(),
-            &event.data[..],
-            &event.metadata[..],
-            event.received.map(|received| received.at.as_micros()),
-            event.received.map(|received| received.json),
-        ])?;
-        Ok(())
+            id: event.id,
+            data: &event.data,
+            metadata: &event.metadata,
+            received: event.received,
+        };
+        let mut insert = self.connection.prepare_cached(row::INSERT)?;
+        Ok(row.write(&mut insert)?)
     }
 
     /// Makes what is found by, an id of its own, and notes which key store belongs to it.

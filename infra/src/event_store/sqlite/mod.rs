@@ -10,6 +10,7 @@ mod open;
 mod parts;
 mod queue;
 mod reader;
+mod row;
 mod state;
 mod writer;
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use std::{mem, sync::Arc};
 
 use event_schemas::{ExpectedRevision, Logged, NewEvent, Position, Recorded, Revision, StreamName};
-use rusqlite::{Connection, Result, params};
+use rusqlite::{Connection, Result};
 
 use super::{
-    clamp,
     queue::{Append, Outcome},
+    row::{self, EventRow},
     state::{State, slot},
 };
 use crate::event_store::{AppendError, Appended, Part, PartsError};
@@ -167,28 +167,24 @@ fn insert(
 ) -> Result<Position> {
     let Part { stream, events, .. } = part;
     let start = Position(state.head.0 + 1);
-    let mut insert = connection.prepare_cached(
-        "INSERT INTO events
-         (position, stream, revision, kind, id, data, metadata, received_at, json)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-    )?;
+    let mut insert = connection.prepare_cached(row::INSERT)?;
     let mut last = None;
     for (event, at) in events.iter().zip(first.0..) {
         let revision = Revision(at);
         last = Some(revision);
         let kind = state.kinds.intern(connection, stream.category(), &event.event_type)?;
         state.head.0 += 1;
-        insert.execute(params![
-            clamp(state.head.0),
-            stream.as_str(),
-            clamp(revision.0),
+        let row = EventRow {
+            position: state.head.0,
+            stream,
+            revision,
             kind,
-            event.id.as_bytes(),
-            &event.data[..],
-            &event.metadata[..],
-            event.received.map(|received| received.at.as_micros()),
-            event.received.map(|received| received.json),
-        ])?;
+            id: event.id,
+            data: &event.data,
+            metadata: &event.metadata,
+            received: event.received,
+        };
+        row.write(&mut insert)?;
         if event.received.is_some() {
             let at = Appended { last_revision: revision, position: state.head };
             state.note(event.id, stream.clone(), at);
