@@ -182,9 +182,7 @@ fn a_changed_log_is_found_and_never_signed_again() {
         format!("/v1/audit/proof?event={}", event["id"].as_str().unwrap())
     };
     let server = Server::start(dir.path(), &[]);
-    eventually(Duration::from_secs(20), || {
-        (server.get("/v1/audit/head").status == 200).then_some(())
-    });
+    eventually(|| (server.get("/v1/audit/head").status == 200).then_some(()));
     server.get(&place(8)).expect(200);
     let different = server.get(&place(9)).expect(409);
     assert_eq!(different.problem(), "audit-different");
@@ -198,7 +196,7 @@ fn a_changed_log_is_found_and_never_signed_again() {
 
     // A tree made anew is another: nothing is signed over it.
     let server = Server::start(dir.path(), &[]);
-    let health = eventually(Duration::from_secs(20), || {
+    let health = eventually(|| {
         let health = server.get("/health/ready").json();
         let checks = health["checks"].as_array()?.clone();
         checks.into_iter().find(|check| check["name"] == "audit" && check["status"] == "degraded")
@@ -333,10 +331,10 @@ fn a_key_kept_elsewhere_signs_and_heads_are_handed_out() {
         let text = fs::read_to_string(dir.path().join("heads.ndjson")).unwrap_or_default();
         text.lines().count()
     };
-    eventually(Duration::from_secs(20), || (lines() == 1).then_some(()));
+    eventually(|| (lines() == 1).then_some(()));
     let user = json!({"id": "ada", "personal": {"name": "Ada", "email": "ada@example.com"}});
     server.post("/v1/users", &user).expect(201);
-    eventually(Duration::from_secs(20), || (lines() == 2).then_some(()));
+    eventually(|| (lines() == 2).then_some(()));
     let user = json!({"id": "bob", "personal": {"name": "Bob", "email": "bob@example.com"}});
     server.post("/v1/users", &user).expect(201);
     assert!(server.signal("TERM").success());

@@ -4,13 +4,12 @@
 
 mod common;
 
-use std::{collections::BTreeMap, path::Path, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, path::Path, process::Stdio};
 
 use common::{Server, daybook, eventually, run};
 use serde_json::{Value, json};
 
 const SKUS: [&str; 3] = ["a", "b", "c"];
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server whose watch gives up orders without an outcome soon; `crash_at` is the point and pass
 /// at which it ends itself.
@@ -76,7 +75,7 @@ fn held_and_reserved(server: &Server) -> (BTreeMap<String, i64>, BTreeMap<String
 }
 
 fn agrees(server: &Server) {
-    eventually(PATIENCE, || {
+    eventually(|| {
         let (held, reserved) = held_and_reserved(server);
         (held == reserved).then_some(())
     });
@@ -108,7 +107,7 @@ fn killed_at(
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let ended = eventually(PATIENCE, || process.try_wait().unwrap());
+        let ended = eventually(|| process.try_wait().unwrap());
         assert!(!ended.success(), "{point} was not passed by the watch");
     }
 
@@ -232,7 +231,7 @@ fn an_import_that_was_killed_keeps_its_holds_until_it_is_run_again() {
     let order = json!({ "customer_id": "u", "channel": "web", "lines": lines });
     assert!(server.post_with("/v1/orders", "k", &order).is_none());
     let server = start(dir.path(), None);
-    eventually(PATIENCE, || {
+    eventually(|| {
         let stock = server.get("/v1/stock/a").expect(200).json();
         (stock["reserved"] == 3).then_some(())
     });

@@ -4,8 +4,6 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::{Server, SmallDisk, eventually};
 use serde_json::{Value, json};
 
@@ -40,7 +38,7 @@ fn a_full_disk_is_a_503_until_there_is_room() {
 
     disk.resize("200m");
     // The same key: what was refused is done now, once.
-    let answer = eventually(Duration::from_secs(20), || {
+    let answer = eventually(|| {
         let answer = server.post_with("/v1/users", &format!("k{made}"), &user(made)).unwrap();
         (answer.status == 201).then_some(answer)
     });
@@ -49,7 +47,7 @@ fn a_full_disk_is_a_503_until_there_is_room() {
     assert_eq!(listed, (made + 1).min(1_000));
     let first = server.post_with("/v1/users", "k0", &user(0)).unwrap();
     assert_eq!(first.header("idempotency-replayed").as_deref(), Some("true"));
-    eventually(Duration::from_secs(20), || {
+    eventually(|| {
         let projections = server.get("/v1/projections").json();
         let items = projections["items"].as_array().unwrap().clone();
         items.iter().all(|item| item["lag"]["events"] == 0).then_some(())
@@ -74,7 +72,7 @@ fn a_disk_that_fills_during_a_rebuild_leaves_what_is_read() {
     let _ = std::fs::write(&ballast, vec![1; 64 << 20]);
     let rebuild = || {
         server.post("/v1/projections/users/rebuild", &json!({})).expect(202);
-        eventually(Duration::from_secs(20), || {
+        eventually(|| {
             let items = server.get("/v1/projections").expect(200).json();
             let items = items["items"].as_array().unwrap().clone();
             let users = items.into_iter().find(|item| item["name"] == "users").unwrap();

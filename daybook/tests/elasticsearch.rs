@@ -10,7 +10,6 @@ use std::{
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread::JoinHandle,
-    time::Duration,
 };
 
 use common::{Answer, Server, eventually, run, text};
@@ -107,7 +106,7 @@ fn while_elasticsearch_is_away_everything_else_goes_on() {
         let answer = server.get("/v1/products/search").expect(503);
         assert!(answer.header("retry-after").is_some());
         assert_eq!(answer.problem(), "unavailable");
-        let said = eventually(Duration::from_secs(10), || {
+        let said = eventually(|| {
             let projections = server.get("/v1/projections").expect(200).json();
             projection(&projections["items"], "search")["error"].as_str().map(str::to_owned)
         });
@@ -160,7 +159,7 @@ impl Relay {
 
     fn open(&mut self) {
         // A connection that is still being closed may hold the port for a moment.
-        let listener = eventually(Duration::from_secs(60), || TcpListener::bind(self.address).ok());
+        let listener = eventually(|| TcpListener::bind(self.address).ok());
         let (streams, to) = (Arc::clone(&self.streams), self.to.clone());
         self.accepting = Some(std::thread::spawn(move || {
             loop {

@@ -75,7 +75,7 @@ fn a_shop_takes_orders_and_every_command_works_on_it() {
     let seen = shop.get_at(&format!("/v1/orders/{id}"), &sent.position()).expect(200);
     assert_eq!(seen.json()["status"], "dispatched");
     let stock = shop.get_at("/v1/stock/mug", &sent.position()).expect(200).json();
-    eventually(Duration::from_secs(20), || {
+    eventually(|| {
         let stock = shop.get("/v1/stock/mug").expect(200).json();
         (stock["on_hand"] == 3 && stock["reserved"] == 0).then_some(())
     });
@@ -180,7 +180,7 @@ fn a_shop_opens_by_itself_once_its_server_is_there() {
     assert!(body.contains("/problems/unavailable"), "{body}");
 
     let _store = event_store(dir.path(), port);
-    eventually(Duration::from_secs(30), || (get(&listen, "/health/ready")?.0 == 200).then_some(()));
+    eventually(|| (get(&listen, "/health/ready")?.0 == 200).then_some(()));
     assert_eq!(get(&listen, "/v1/orders").unwrap().0, 200);
     common::signal(waiting.id(), "TERM");
     assert!(waiting.wait().unwrap().success());

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Server, eventually, order, run, stock_up, text};
+use common::{Server, eventually, order, run, stock_up, text, within};
 use event_schemas::{Event, Personal, Revision, StreamName, UserEvent};
 use infra::{
     event_store::{Direction, EventStore},
@@ -161,7 +161,7 @@ fn nothing_of_a_person_is_left_and_all_else_stays() {
     for path in ["/v1/users/zeb/at?revision=0", "/v1/users/zeb/at?revision=1"] {
         assert!(server.get(path).expect(200).json()["personal"].is_null(), "{path}");
     }
-    eventually(HELD, || block_on(opened(&elsewhere, &log, "zeb")).is_none().then_some(()));
+    within(HELD, || block_on(opened(&elsewhere, &log, "zeb")).is_none().then_some(()));
     drop(elsewhere);
     // Twice is once, and the address is free.
     let again = forget(&server, "zeb").unwrap().expect(200);
@@ -222,7 +222,7 @@ fn a_crash_between_event_and_key_loses_neither() {
         let retried = forget(&server, "zeb").unwrap().expect(200);
         assert_eq!(retried.header("idempotency-replayed").as_deref(), Some("true"));
         // Nobody knows the address any more to give it back: who wants it takes it over.
-        eventually(HELD, || (register(&server, "other").status == 201).then_some(()));
+        eventually(|| (register(&server, "other").status == 201).then_some(()));
     }
 }
 

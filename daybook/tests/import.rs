@@ -253,7 +253,7 @@ fn an_interrupted_import_says_how_it_ended() {
     stdin.write_all(&fs::read(dir.path().join("products.csv")).unwrap()).unwrap();
     stdin.flush().unwrap();
     // The rows are in, the file is not at its end: it waits for more.
-    common::eventually(Duration::from_secs(60), || {
+    common::eventually(|| {
         // Until the store is made, there is no status.
         let output = run(dir.path(), &["status", "--data", "data", "--format", "json"]);
         let status: Value = serde_json::from_slice(&output.stdout).ok()?;

@@ -12,7 +12,6 @@ use std::{
     net::TcpListener,
     path::Path,
     process::Stdio,
-    time::Duration,
 };
 
 use common::{Server, eventually, run, text};
@@ -21,8 +20,6 @@ use projections::{SCHEMAS, dump};
 use serde_json::{Value, json};
 use servers::{Database, MARIADB, MYSQL};
 use toxiproxy::Toxiproxy;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mysql_holds_read_models_and_keys() {
@@ -166,7 +163,7 @@ async fn a_server_that_is_away_at_the_start_is_waited_for() {
         assert!(!health.to_string().contains(":app@"), "{health}");
         assert!(server.get("/v1/orders").expect(503).header("retry-after").is_some());
         line.switch(true);
-        eventually(PATIENCE, || (server.get("/health/ready").status == 200).then_some(()));
+        eventually(|| (server.get("/health/ready").status == 200).then_some(()));
         stock_up(&server);
         assert!(server.signal("TERM").success());
     }

@@ -15,7 +15,7 @@ fn projection(server: &Server, name: &str) -> Value {
 }
 
 fn rebuilt(server: &Server, name: &str) -> Value {
-    eventually(Duration::from_secs(30), || {
+    eventually(|| {
         let found = projection(server, name);
         (found["rebuilding"].is_null() && found["rebuilt"].is_object()).then_some(found)
     })
@@ -53,7 +53,7 @@ fn an_open_shop_rebuilds_and_shows_what_was_written() {
         let after = server.post("/v1/orders", &order(1)).expect(201);
         server.get_at("/v1/orders?limit=1", &after.position()).expect(200);
         server.get_at("/v1/products/search?q=mug", &after.position()).expect(200);
-        let shown = eventually(Duration::from_secs(10), || {
+        let shown = eventually(|| {
             let shown = projection(&server, name);
             (shown["generation"] == 2).then_some(shown)
         });
@@ -94,9 +94,7 @@ fn the_command_hands_the_work_to_the_server_and_does_it_alone_without_one() {
     assert_eq!(code, Some(0), "{said}");
     for name in ALL {
         assert!(said.contains(&format!("{name} is posted up to position")), "{said}");
-        eventually(Duration::from_secs(10), || {
-            (projection(&server, name)["generation"] == 2).then_some(())
-        });
+        eventually(|| (projection(&server, name)["generation"] == 2).then_some(()));
     }
     assert_eq!(files(dir.path(), "orders"), 2);
     let (code, _, said) = rebuild(&["--all", "--drop-old"]);

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Server, daybook, eventually, order, run, signal, stock_up, text};
+use common::{Server, daybook, eventually, order, promptly, run, signal, stock_up, text};
 use serde_json::{Value, json};
 
 fn left_behind(data: &Path) -> Vec<String> {
@@ -81,9 +81,7 @@ fn the_data_directory_is_its_owners_alone_and_left_clean() {
     stock_up(&server, 5);
     server.post("/v1/orders", &order(1)).expect(201);
     assert!(data.join("events.sqlite").exists());
-    let begun = Instant::now();
     assert_eq!(server.signal("TERM").code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(10));
     assert_eq!(left_behind(&data), Vec::<String>::new());
 }
 
@@ -97,6 +95,11 @@ fn ctrl_c_closes_clean_and_exits_with_130() {
 
 #[test]
 fn a_second_signal_ends_it_at_once() {
+    promptly(Duration::from_secs(2), a_second_signal);
+}
+
+/// How long the end took after it.
+fn a_second_signal() -> Duration {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &[]);
     // A request that never ends keeps the first signal's drain going.
@@ -114,10 +117,10 @@ fn a_second_signal_ends_it_at_once() {
     signal(pid, "TERM");
     // Both signals of one kind could arrive as one; another kind cannot. The listener is gone as
     // soon as the first one was taken.
-    eventually(Duration::from_secs(5), || TcpStream::connect(&server.address).err());
+    eventually(|| TcpStream::connect(&server.address).err());
     let begun = Instant::now();
     assert_eq!(server.signal("INT").code(), Some(130));
-    assert!(begun.elapsed() < Duration::from_secs(2));
+    begun.elapsed()
 }
 
 #[test]
@@ -137,7 +140,7 @@ fn a_request_under_way_is_answered_before_the_end() {
     let mut byte = [0];
     slow.read_exact(&mut byte).unwrap();
     signal(server.process.id(), "TERM");
-    eventually(Duration::from_secs(5), || TcpStream::connect(&server.address).err());
+    eventually(|| TcpStream::connect(&server.address).err());
     slow.write_all(body.as_bytes()).unwrap();
     let mut answer = String::new();
     slow.read_to_string(&mut answer).unwrap();
@@ -347,7 +350,5 @@ fn a_process_answers_what_its_roles_are_for() {
     assert_eq!(server.signal("TERM").code(), Some(0));
 
     let server = Server::start(dir.path(), &["--roles", "projector,query"]);
-    eventually(Duration::from_secs(20), || {
-        (server.get("/v1/users/u1").status == 200).then_some(())
-    });
+    eventually(|| (server.get("/v1/users/u1").status == 200).then_some(()));
 }

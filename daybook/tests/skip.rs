@@ -4,13 +4,11 @@
 
 mod common;
 
-use std::{path::Path, process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio};
 
 use common::{Server, daybook, eventually, order, run, stock_up, text};
 use eventstore::{AppendToStreamOptions, Client, EventData};
 use serde_json::{Value, json};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const GATEWAY: [&str; 4] = ["--eventstore-listen", "127.0.0.1:0", "--eventstore-access", "append"];
 
@@ -43,7 +41,7 @@ fn projection(server: &Server, name: &str) -> Value {
 }
 
 fn comes_to(server: &Server, name: &str, state: &str) -> Value {
-    eventually(PATIENCE, || {
+    eventually(|| {
         let found = projection(server, name);
         let there = found["state"] == state && (state != "live" || found["lag"]["events"] == 0);
         there.then_some(found)
@@ -96,9 +94,7 @@ fn a_type_that_nobody_knows_is_passed_over_where_it_is_named() {
     assert!(rebuilt.status.success(), "{}", text(&rebuilt.stderr));
     assert_eq!(comes_to(&server, "orders", "live")["skipped"], expected);
     append(&server, "order-unheard", "OrderGifted", 2);
-    eventually(PATIENCE, || {
-        (projection(&server, "orders")["skipped"][0]["events"] == 2).then_some(())
-    });
+    eventually(|| (projection(&server, "orders")["skipped"][0]["events"] == 2).then_some(()));
     assert!(server.signal("TERM").success());
     let said = std::fs::read_to_string(dir.path().join("log")).unwrap();
     let lines = said.lines().filter(|line| {
@@ -144,7 +140,7 @@ fn what_became_known_is_not_missing_in_silence() {
     let server = serve(dir.path(), &[]);
     // What there is is read meanwhile.
     server.get(&path).expect(200);
-    let shown = eventually(PATIENCE, || {
+    let shown = eventually(|| {
         let shown = projection(&server, "orders");
         (shown["generation"] == 2 && shown["state"] == "live").then_some(shown)
     });

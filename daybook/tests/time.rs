@@ -7,9 +7,10 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::Stdio,
+    time::{Duration, Instant},
 };
 
-use common::{Server, daybook, eventually, order, run, stock_up, text};
+use common::{Server, daybook, eventually, order, promptly, run, stock_up, text};
 use event_schemas::{ExpectedRevision, NewEvent, Received, StreamName, Timestamp};
 use infra::event_store::{EventStore, SqliteOptions};
 use serde_json::{Value, json};
@@ -107,7 +108,7 @@ fn replay_since_a_time_begins_further_on_and_leaves_out_nothing() {
         store.close().await.unwrap();
     });
     let server = Server::start(dir.path(), &[]);
-    eventually(std::time::Duration::from_secs(20), || {
+    eventually(|| {
         let answer = server.get("/v1/events?limit=1&backwards=true").expect(200).json();
         (answer["items"][0]["position"].as_u64() >= Some(2_500)).then_some(())
     });
@@ -295,6 +296,10 @@ fn show_says_what_is_wrong_with_what_is_asked_for() {
 
 #[test]
 fn listeners_do_not_hold_up_the_end_of_the_server() {
+    promptly(Duration::from_secs(5), the_end_with_a_listener);
+}
+
+fn the_end_with_a_listener() -> Duration {
     let dir = tempfile::tempdir().unwrap();
     let (server, _) = shop(dir.path());
     let mut line = std::net::TcpStream::connect(&server.address).unwrap();
@@ -303,9 +308,10 @@ fn listeners_do_not_hold_up_the_end_of_the_server() {
     std::io::Write::write_all(&mut line, request.as_bytes()).unwrap();
     let mut lines = BufReader::new(line).lines().map(Result::unwrap);
     assert!(lines.any(|line| line.starts_with("data: {")));
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     assert_eq!(server.signal("TERM").code(), Some(0));
-    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    let took = begun.elapsed();
     // The last chunk of a chunked answer: it was ended in order.
     assert_eq!(lines.filter(|line| !line.is_empty()).last().as_deref(), Some("0"));
+    took
 }

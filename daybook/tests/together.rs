@@ -18,7 +18,6 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
 };
 
 use cluster::{Cluster, QUERIES, sources};
@@ -30,7 +29,6 @@ use serde_json::json;
 /// Units of each sku.
 const UNITS: u64 = 60;
 const CLIENTS: u64 = 6;
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the clients were told.
 #[derive(Default)]
@@ -129,7 +127,7 @@ fn every_role_a_process_and_every_engine_a_server() {
     let position = commands[0].post("/v1/stock/mug/receipts", &receipt).expect(201).position();
     let stock = queries[1].get_at("/v1/stock/mug", &position).expect(200).json();
     assert_eq!(stock["available"], 6, "{stock}");
-    eventually(PATIENCE, || {
+    eventually(|| {
         commands[0].post("/v1/stock/bowl/receipts", &receipt).expect(201);
         sources(&second).iter().all(|source| source == "bus").then_some(())
     });

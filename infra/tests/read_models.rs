@@ -383,7 +383,7 @@ async fn what_was_left_unfinished_is_gone_on_with(place: Place) {
     assert!(models.unfinished(&NEWER, STORE).await.unwrap().is_none());
     assert!(models.unfinished(&SCHEMA, other).await.unwrap().is_none());
     // A server may learn a moment later that the one before is gone.
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(180);
     let mut building = loop {
         if let Some(building) = models.unfinished(&SCHEMA, STORE).await.unwrap() {
             break building;
@@ -487,7 +487,7 @@ async fn a_lease_is_one_holders_until_its_term_is_over(place: Place) {
     // Not what somebody else has.
     models.release("orders", "other").await.unwrap();
     while !models.lease("orders", "other").await.unwrap() {
-        assert!(begun.elapsed() < Duration::from_secs(15));
+        assert!(begun.elapsed() < Duration::from_secs(180));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());

@@ -13,7 +13,7 @@ use common::{Step, append, dump, open_store, shop};
 use infra::read_models::ReadModels;
 use projections::{NotPosted, ProjectionState, Projectors, Rebuild, SCHEMAS};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn history(steps: u16) -> Vec<common::Told> {
     let step =

@@ -25,7 +25,7 @@ use servers::{Place, over_every_engine};
 use sqlx::Executor as _;
 use uuid::Uuid;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 over_every_engine!(
     what_older_code_posted_is_read_until_it_is_posted_anew,

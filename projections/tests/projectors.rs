@@ -19,7 +19,7 @@ use projections::{NotPosted, ProjectionState, Projectors, Rebuild, SCHEMAS, read
 use servers::{Place, over_every_engine};
 use uuid::Uuid;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn start(store: &EventStore, dir: &Path) -> (Projectors, ReadModels) {
     let models = ReadModels::sqlite(dir.join("read-models"));

@@ -28,7 +28,7 @@ use projections::{
 use servers::{Place, over_every_engine};
 use uuid::Uuid;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Waits until the rebuild is over.
 async fn rebuilt(projectors: &Projectors, name: &str) -> ProjectionStatus {

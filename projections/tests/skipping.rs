@@ -21,7 +21,7 @@ use projections::{
 use servers::{Place, over_every_engine};
 use uuid::Uuid;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// An event that another Daybook wrote.
 fn other(stream: &str, id: u128, event_type: &str, version: u32) -> Told {

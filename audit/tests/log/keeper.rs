@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::support::{append, event, open, served, signer};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 fn settings(dir: &std::path::Path) -> KeeperSettings {
     KeeperSettings { dir: dir.to_owned(), signer: signer(), publish: None }

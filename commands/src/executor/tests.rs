@@ -118,7 +118,7 @@ async fn snapshot(engines: &Engines) -> (infra::snapshots::SnapshotAt, Value) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), written).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(180), written).await.unwrap()
 }
 
 #[tokio::test]

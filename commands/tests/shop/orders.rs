@@ -341,7 +341,7 @@ async fn with_an_event_that_cannot_be_read_nothing_is_sold_at_an_old_price() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), stopped).await.expect("both stop");
+    tokio::time::timeout(Duration::from_secs(180), stopped).await.expect("both stop");
     let [(_, catalogue), (_, watch)] = shop.commands.followers();
     assert!(catalogue.unwrap().starts_with("product-bad@0"), "the event is named");
     assert!(watch.unwrap().starts_with("order-bad@0"), "the event is named");

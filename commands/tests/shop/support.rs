@@ -87,7 +87,7 @@ impl Shop {
         timeout: Duration,
     ) -> Self {
         let (commands, processes) = start(&store, &keys, &folder, timeout);
-        commands.ready(Duration::from_secs(10)).await.unwrap();
+        commands.ready(Duration::from_secs(180)).await.unwrap();
         let frame = frame(commands::router(commands.clone()), None);
         Self { commands, store, frame, processes: Some(processes), folder, timeout }
     }
@@ -189,7 +189,7 @@ impl Shop {
         self.log().await.iter().map(|event| event.event_type.to_string()).collect()
     }
 
-    /// Waits until the log's newest events satisfy a condition; fails after 20 seconds.
+    /// Waits until the log's newest events satisfy a condition; fails after three minutes.
     pub(crate) async fn until(&self, what: &str, satisfied: impl AsyncFn() -> bool) {
         let mut live = self.store.subscribe(Position::START, Filter::default());
         let waiting = async {
@@ -197,7 +197,7 @@ impl Shop {
                 live.next().await.unwrap();
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        let waited = tokio::time::timeout(Duration::from_secs(180), waiting).await;
         assert!(waited.is_ok(), "{what}: {:?}", self.types().await);
     }
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
-    common::{Server, eventually, run, text},
+    common::{PATIENCE, Server, eventually, run, text},
     elasticsearch::Place,
     orders::Orders,
     servers::{Database, MYSQL},
@@ -29,8 +29,6 @@ pub const QUERIES: [&str; 6] = [
     "/v1/reports/sales?from=2026-01-01&to=2027-01-01",
     "/v1/products/search",
 ];
-/// Anything that is to come comes within this time.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where each engine is.
 #[derive(Clone, Debug)]
@@ -216,7 +214,7 @@ impl Cluster {
     /// The whole of what must hold after a fault: nothing acknowledged is missing, nothing stands
     /// twice, no stock is wrong, and read models and search equal a rebuild. Ends the projectors.
     pub fn all_is_well(&self, orders: &Orders, query: &Server, projectors: Vec<Server>) {
-        posted(query, &orders.newest(), PATIENCE);
+        posted(query, &orders.newest());
         orders.agree(self.store(), query);
         all_posted(query);
         for projector in projectors {
@@ -247,12 +245,12 @@ pub fn store(dir: &Path, listen: &str) -> Server {
 
 /// Waits until a process answers every query at that position. How long it took.
 #[track_caller]
-pub fn posted(query: &Server, position: &str, patience: Duration) -> Duration {
+pub fn posted(query: &Server, position: &str) -> Duration {
     let begun = Instant::now();
     for path in QUERIES {
         let mut last = None;
         while last.as_ref() != Some(&200) {
-            assert!(begun.elapsed() < patience, "{path}: {last:?} after {patience:?}");
+            assert!(begun.elapsed() < PATIENCE, "{path}: {last:?} after {PATIENCE:?}");
             let answer = query.get_at(path, position);
             assert!(answer.status == 200 || answer.status == 503, "{answer:?}");
             last = Some(answer.status);
@@ -264,7 +262,7 @@ pub fn posted(query: &Server, position: &str, patience: Duration) -> Duration {
 /// Waits until every projection has come to the head of the log.
 #[track_caller]
 pub fn all_posted(query: &Server) {
-    eventually(PATIENCE, || {
+    eventually(|| {
         let posted = projections(query)?;
         let at_head = |item: &Value| item["lag"]["events"] == 0 && item["state"] == "live";
         posted.iter().all(at_head).then_some(())

@@ -13,12 +13,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Server, eventually};
+use crate::common::{Answer, PATIENCE, Server, eventually};
 
 /// What there is to buy.
 pub const SKUS: [&str; 3] = ["mug", "bowl", "spoon"];
-/// How long an order may take, its retries included.
-const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A customer, the products, and so many units of each.
 pub fn stock_up(node: &Server, units: u64) -> Answer {
@@ -79,7 +77,7 @@ impl Orders {
     pub fn more(&self, more: usize) {
         let wanted = self.count() + more;
         let came = || (self.count() >= wanted || self.stopped()).then_some(());
-        eventually(PATIENCE, came);
+        eventually(came);
         assert!(self.count() >= wanted, "the clients have ended");
     }
 
@@ -166,7 +164,7 @@ impl Orders {
         for sku in SKUS {
             let sold = self.sold(sku);
             // Holds of orders that were not placed are released in their time.
-            eventually(PATIENCE, || {
+            eventually(|| {
                 let stock = query.get(&format!("/v1/stock/{sku}"));
                 let stock = (stock.status == 200).then(|| stock.json())?;
                 let number = |name: &str| stock[name].as_u64().unwrap();

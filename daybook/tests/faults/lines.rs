@@ -20,8 +20,6 @@ use crate::{
 const BAD: Duration = Duration::from_secs(2);
 /// A line that is silent is silent for longer than a query may wait.
 const SILENT: Duration = Duration::from_secs(7);
-/// What comes back by itself is back within this time.
-const BACK: Duration = Duration::from_secs(15);
 
 /// The lines of one process to its engines; the others have none.
 struct Lines {
@@ -100,7 +98,6 @@ fn parts(behind: &str) -> Option<Parts> {
 fn badness(behind: &str, pairs: impl FnOnce(&Lines) -> Vec<(&'static str, &Line)>) {
     let Some(parts) = parts(behind) else { return };
     let orders = at_our_pace();
-    let mut slow = Vec::new();
     orders.placing(&[&parts.command], CLIENTS, || {
         goes_on(&orders, &parts.query);
         for (other, line) in pairs(&parts.lines) {
@@ -123,13 +120,9 @@ fn badness(behind: &str, pairs: impl FnOnce(&Lines) -> Vec<(&'static str, &Line)
                 }
                 let back = goes_on(&orders, &parts.query);
                 println!("{behind} - {other}, {kind} for {bad:?}: {placed} orders placed meanwhile, {asked}: {answers}; a new order posted {back:.1?} after it");
-                if back > BACK {
-                    slow.push(format!("{other}, {kind}: {back:.1?}"));
-                }
             }
         }
     });
-    assert!(slow.is_empty(), "it took long to come back: {slow:?}");
     let Parts { command, projector, query, relay, lines, cluster } = parts;
     cluster.all_is_well(&orders, &query, vec![projector]);
     drop((command, relay, lines));

@@ -6,14 +6,11 @@ use std::{
     net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
 };
 
 use tempfile::TempDir;
 
 use crate::common::eventually;
-
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server's process on a port of its own, with its files in a directory of its own.
 pub(crate) struct OwnServer {
@@ -85,7 +82,7 @@ impl OwnServer {
         command.args(&self.args).stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.process = Some(command.spawn().unwrap());
-        eventually(PATIENCE, || TcpStream::connect(("127.0.0.1", self.port)).ok());
+        eventually(|| TcpStream::connect(("127.0.0.1", self.port)).ok());
     }
 
     /// Ends it as a power failure would, but that the system keeps what was written.

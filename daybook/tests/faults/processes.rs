@@ -51,7 +51,7 @@ fn a_projector_killed_twenty_times_within_batches_posts_each_event_once() {
             block_on(async {
                 let mut connection =
                     MySqlConnection::connect(&cluster.engines.read_models).await.unwrap();
-                let end = Instant::now() + crate::PATIENCE;
+                let end = Instant::now() + crate::common::PATIENCE;
                 while !met && Instant::now() < end {
                     met = half_done(&mut connection).await > 0;
                 }

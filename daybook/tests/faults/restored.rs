@@ -70,7 +70,7 @@ fn an_event_store_restored_from_yesterdays_copy() {
     assert!(projector.signal("TERM").success());
     cluster.rebuild();
     let projector = cluster.node("p1", "projector");
-    let mended = posted(&query, &more.newest(), crate::PATIENCE);
+    let mended = posted(&query, &more.newest());
     all_posted(&query);
     // Of yesterday and of after the restoration everything is there, of today nothing.
     let stands = ids(cluster.store(), "OrderPlaced");

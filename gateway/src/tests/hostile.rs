@@ -353,7 +353,7 @@ async fn calls_that_do_not_end_are_cut_off_when_the_drain_is_over() {
     let said = stream::iter(begun.iter().map(framed).collect::<Vec<_>>()).chain(stream::pending());
     let call = tokio::spawn(async move {
         let request = raw.call("Append", &[], said);
-        tokio::time::timeout(Duration::from_secs(20), request).await
+        tokio::time::timeout(Duration::from_secs(180), request).await
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
     let _ = served.end.take().unwrap().send(());

@@ -4,7 +4,7 @@ use tonic::Code;
 
 use super::{
     raw::{Answers, Raw},
-    support::{ANY, NONE, all, event, events, forwards, position, serve, soon},
+    support::{ANY, NONE, all, event, events, forwards, position, serve, serve_with, soon},
 };
 use crate::{
     Access,
@@ -222,12 +222,14 @@ async fn many_events_arrive_once_and_in_order_while_others_are_written() {
 
 #[tokio::test]
 async fn the_end_of_the_gateway_is_told_so_that_clients_come_back() {
-    let (mut served, raw) = serve(Access::All).await;
+    // Longer than this test waits.
+    let drain = Duration::from_secs(60 * 60);
+    let options = crate::Options { access: Access::All, drain, ..crate::Options::default() };
+    let (mut served, raw) = serve_with(options).await;
     let mut subscribed = Subscribed::to(&raw, all(FromPosition::Start(()), false)).await;
     assert_eq!(subscribed.told().await, ["live None None"]);
     let _ = served.end.take().unwrap().send(());
     let ended = soon(subscribed.0.end()).await;
     assert_eq!((ended.code, ended.message.as_str()), (Code::Unavailable, "Server Is Not Ready"));
-    let served = tokio::time::timeout(Duration::from_secs(3), served.served).await;
-    served.expect("it ends before its drain is over").unwrap().unwrap();
+    soon(served.served).await.unwrap().unwrap();
 }

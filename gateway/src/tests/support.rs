@@ -30,7 +30,7 @@ use crate::{
 
 /// Fails a test that waits for what does not come.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
+    tokio::time::timeout(Duration::from_secs(180), future).await.expect("it takes too long")
 }
 
 pub(crate) struct Served {

@@ -12,7 +12,7 @@ use infra::{
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 use uuid::Uuid;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The server's address and port; `None` where there is none to test with.
 pub(crate) fn server() -> Option<String> {

@@ -12,7 +12,7 @@ use infra::event_store::{
 
 use super::support::{END, LAST, append, event, events, pages, positions, sized, stream};
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(180);
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, future).await.expect("this should have happened by now")

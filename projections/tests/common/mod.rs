@@ -460,7 +460,7 @@ pub fn busy_shop(steps: u16) -> Shop {
 pub async fn all_posted(projectors: &Projectors, store: &EventStore) {
     let head = store.head().await.unwrap();
     for schema in SCHEMAS {
-        projectors.wait_for(schema.name, head, Duration::from_secs(60)).await.unwrap();
+        projectors.wait_for(schema.name, head, Duration::from_secs(180)).await.unwrap();
     }
 }
 
