@@ -241,6 +241,11 @@ impl Event {
         }
     }
 
+    /// The name of one of the current event types, as a text that need not be copied.
+    pub fn type_named(name: &str) -> Option<&'static str> {
+        Self::types().into_iter().map(|(known, _)| known).find(|known| *known == name)
+    }
+
     /// Every current event type with its schema version, each once.
     pub fn types() -> Vec<(&'static str, u32)> {
         let mut types: Vec<_> = [

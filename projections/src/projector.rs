@@ -33,7 +33,8 @@ pub(crate) struct Posted {
     pub(crate) generation: Option<u64>,
     pub(crate) state: ProjectionState,
     pub(crate) error: Option<String>,
-    pub(crate) source: Source,
+    /// Where its events come from, if it is this process that posts.
+    pub(crate) source: Option<Source>,
     /// Another process posts it; this one is ready to.
     pub(crate) standing_by: bool,
     /// What it has passed over.
@@ -150,7 +151,9 @@ impl<S: Sink> Projector<S> {
         loop {
             let error = match leases.take(self.sink.name()).await {
                 Ok(Some(held)) => {
-                    self.posted.send_modify(|posted| posted.standing_by = false);
+                    self.posted.send_modify(|posted| {
+                        (posted.standing_by, posted.source) = (false, Some(Source::Store));
+                    });
                     return held;
                 }
                 Ok(None) => None,
@@ -158,7 +161,7 @@ impl<S: Sink> Projector<S> {
             };
             let (checkpoint, head) = (self.sink.checkpoint().await, self.store.head().await);
             self.posted.send_modify(|posted| {
-                posted.standing_by = true;
+                (posted.standing_by, posted.source) = (true, None);
                 posted.error = error;
                 posted.generation = self.sink.generation();
                 if let (Ok(checkpoint), Ok(head)) = (checkpoint, head) {
@@ -365,6 +368,7 @@ impl<S: Sink> Projector<S> {
 
     fn tell(&self, posted: &Checkpoint, state: ProjectionState, source: Source) {
         let (error, standing_by) = (self.sink.set_aside(), false);
+        let source = Some(source);
         let (generation, position) = (self.sink.generation(), posted.position);
         let skipped = posted.skipped.clone();
         let told = Posted { position, generation, state, error, source, standing_by, skipped };

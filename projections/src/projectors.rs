@@ -114,7 +114,8 @@ impl Projectors {
             generation: None,
             state: ProjectionState::CatchingUp,
             error: None,
-            source: Source::Store,
+            // Who shares them with others posts none before it has the lease.
+            source: self.leases.is_none().then_some(Source::Store),
             standing_by: false,
             skipped: Vec::new(),
         };
@@ -169,10 +170,9 @@ impl Projectors {
     pub async fn status(&self) -> Result<Vec<ProjectionStatus>, ReadError> {
         let mut found = Vec::with_capacity(self.running.len());
         for running in &self.running {
-            let Posted { position, generation, state, error, source, standing_by, skipped } =
+            let Posted { position, generation, state, error, source, skipped, .. } =
                 running.posted.borrow().clone();
             let status = ProjectionStatus::of(&self.store, running.name, position, state, error);
-            let source = (!standing_by).then_some(source);
             let (mut rebuilding, rebuilt) = running.rebuilds.shown();
             let schema = SCHEMAS.into_iter().find(|schema| schema.name == running.name);
             if let (None, Some(leases), Some(schema)) = (&rebuilding, &self.leases, schema) {

@@ -270,7 +270,10 @@ async fn a_read_model_of_other_code_is_posted_anew_and_a_damaged_one_too() {
     assert!(file("orders").to_str().unwrap().ends_with("orders-2.sqlite"));
 }
 
-over_every_engine!(the_loop_posts_and_a_rebuild_gives_the_same_rows);
+over_every_engine!(
+    the_loop_posts_and_a_rebuild_gives_the_same_rows,
+    who_stands_by_posts_nothing_and_says_so
+);
 
 async fn the_loop_posts_and_a_rebuild_gives_the_same_rows(place: Place) {
     let dir = tempfile::tempdir().unwrap();
@@ -294,4 +297,33 @@ async fn the_loop_posts_and_a_rebuild_gives_the_same_rows(place: Place) {
     for (schema, posted) in SCHEMAS.into_iter().zip(posted) {
         assert_eq!(dump(&models, schema).await, posted, "{}", schema.name);
     }
+}
+
+async fn who_stands_by_posts_nothing_and_says_so(place: Place) {
+    // In a directory the event store's lock keeps other processes out.
+    let Place::Database(_) = place else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_store(dir.path()).await;
+    append(&store, &busy_shop(60).log).await;
+    let (here, there) = (place.models().await, place.models().await);
+    let mut holder = Projectors::new(store.clone()).shared(here.clone());
+    holder.start_sql(&here).unwrap();
+    all_posted(&holder, &store).await;
+    let mut beside = Projectors::new(store.clone()).shared(there.clone());
+    beside.start_sql(&there).unwrap();
+    // From the very start, and then for as long as it stands by.
+    let mut stands_by = false;
+    while !stands_by {
+        let told = beside.status().await.unwrap();
+        assert!(told.iter().all(|projection| projection.source.is_none()), "{told:?}");
+        stands_by = told.iter().all(|projection| projection.state == ProjectionState::Live);
+    }
+    holder.stop().await;
+    let goes_over = async {
+        while beside.status().await.unwrap().iter().any(|told| told.source.is_none()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, goes_over).await.expect("it posts now");
+    beside.stop().await;
 }

@@ -1,7 +1,8 @@
 //! Category and event type of an event are one small number in its row.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
+use event_schemas::Event;
 use rusqlite::{Connection, Result, params};
 
 use super::super::Filter;
@@ -20,7 +21,7 @@ pub(super) struct Kinds {
 struct Kind {
     id: KindId,
     category: String,
-    event_type: String,
+    event_type: Cow<'static, str>,
 }
 
 impl Kinds {
@@ -31,7 +32,7 @@ impl Kinds {
             .prepare_cached("SELECT id, category, type FROM kinds WHERE id > ?1 ORDER BY id")?;
         let mut rows = select.query([known])?;
         while let Some(row) = rows.next()? {
-            self.add(Kind { id: row.get(0)?, category: row.get(1)?, event_type: row.get(2)? });
+            self.add(row.get(0)?, row.get(1)?, row.get(2)?);
         }
         Ok(())
     }
@@ -50,14 +51,14 @@ impl Kinds {
         connection
             .prepare_cached("INSERT INTO kinds (id, category, type) VALUES (?1, ?2, ?3)")?
             .execute(params![id, category, event_type])?;
-        self.add(Kind { id, category: category.to_owned(), event_type: event_type.to_owned() });
+        self.add(id, category.to_owned(), event_type.to_owned());
         Ok(id)
     }
 
-    /// The event type's name.
-    pub(super) fn event_type(&self, id: KindId) -> Option<&str> {
+    /// The event type's name; nothing is allocated for one of Daybook's own.
+    pub(super) fn event_type(&self, id: KindId) -> Option<Cow<'static, str>> {
         let at = self.kinds.binary_search_by_key(&id, |kind| kind.id).ok()?;
-        Some(&self.kinds[at].event_type)
+        Some(self.kinds[at].event_type.clone())
     }
 
     /// The kinds that may pass a filter; `None` if all do.
@@ -70,9 +71,10 @@ impl Kinds {
         (passing.len() < self.kinds.len()).then_some(passing)
     }
 
-    fn add(&mut self, kind: Kind) {
-        let types = self.ids.entry(kind.category.clone()).or_default();
-        types.insert(kind.event_type.clone(), kind.id);
-        self.kinds.push(kind);
+    fn add(&mut self, id: KindId, category: String, event_type: String) {
+        let types = self.ids.entry(category.clone()).or_default();
+        types.insert(event_type.clone(), id);
+        let event_type = Event::type_named(&event_type).map_or(event_type.into(), Cow::Borrowed);
+        self.kinds.push(Kind { id, category, event_type });
     }
 }

@@ -355,7 +355,7 @@ fn recorded(row: &Row<'_>, kinds: &Kinds, stream: StreamName) -> Result<Recorded
         Uuid::from_bytes(row.get(4)?),
         stream,
         Revision(row.get::<_, i64>(2)?.cast_unsigned()),
-        event_type.to_owned().into(),
+        event_type,
         row.get::<_, Vec<u8>>(5)?.into(),
         row.get::<_, Vec<u8>>(6)?.into(),
     );
