@@ -2,7 +2,7 @@
 //! NDJSON in compressed parts, and a manifest.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, BufWriter, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
@@ -96,6 +96,9 @@ pub enum ExportError {
     /// Something is in it already.
     #[error("{} is not empty: name a new directory", .0.display())]
     NotEmpty(PathBuf),
+    /// Another process writes an export there.
+    #[error("another process exports to {}: let it come to its end, or name another", .0.display())]
+    Busy(PathBuf),
     /// The log.
     #[error("the log cannot be read: {0}")]
     Log(#[from] ReadError),
@@ -108,7 +111,7 @@ pub enum ExportError {
 /// `progress` is told how many events have been read.
 ///
 /// # Errors
-/// [`ExportError`]; what was written by then stays, without a manifest.
+/// [`ExportError`]; what was written by then stays, without a manifest, until the next export there.
 pub async fn export(
     store: &EventStore,
     head: SignedHead,
@@ -121,9 +124,7 @@ pub async fn export(
         move |error| ExportError::Io { path, error }
     };
     fs::create_dir_all(dir).map_err(io_error(dir))?;
-    if fs::read_dir(dir).map_err(io_error(dir))?.next().is_some() {
-        return Err(ExportError::NotEmpty(dir.to_owned()));
-    }
+    let _one_at_a_time = make_room(dir)?;
     let (begin, end) = run_of(store, &head, wanted).await?;
     let (mut before, mut whole) = (Cover::from(0), Cover::from(0));
     let mut behind = Cover::from(end);
@@ -174,6 +175,26 @@ pub async fn export(
     let path = dir.join(MANIFEST);
     write_manifest(&path, &manifest).map_err(io_error(&path))?;
     Ok(manifest)
+}
+
+/// Takes away what an export left that was cut short: parts, and no manifest. Others have to wait as
+/// long as what is handed back lives.
+fn make_room(dir: &Path) -> Result<File, ExportError> {
+    let io_error = |error| ExportError::Io { path: dir.to_owned(), error };
+    let folder = File::open(dir).map_err(io_error)?;
+    match folder.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(ExportError::Busy(dir.to_owned())),
+        Err(TryLockError::Error(error)) => return Err(io_error(error)),
+    }
+    let found: io::Result<Vec<_>> = fs::read_dir(dir).map_err(io_error)?.collect();
+    let found = found.map_err(io_error)?;
+    let is_part = |name: &str| name.starts_with("events-") && name.ends_with(".ndjson.gz");
+    if !found.iter().all(|file| file.file_name().to_str().is_some_and(is_part)) {
+        return Err(ExportError::NotEmpty(dir.to_owned()));
+    }
+    found.iter().try_for_each(|file| fs::remove_file(file.path())).map_err(io_error)?;
+    Ok(folder)
 }
 
 fn write_manifest(path: &Path, manifest: &Manifest) -> io::Result<()> {

@@ -1,9 +1,12 @@
-//! Bringing an export into an empty store, byte for byte, in its order.
+//! Bringing an export into an empty store, byte for byte, in its order. What was cut short is gone on
+//! with.
 
 use std::{collections::HashMap, path::Path};
 
-use event_schemas::{ExpectedRevision, NewEvent, Position, Revision, StreamName};
-use infra::event_store::{AppendError, Direction, EventStore, Filter, Part, PartsError, ReadError};
+use event_schemas::{ExpectedRevision, Logged, NewEvent, Position, Revision, StreamName};
+use infra::event_store::{
+    AppendError, Direction, EventStore, Filter, MAX_PAGE, Part, PartsError, ReadError,
+};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -31,13 +34,14 @@ pub enum RestoreError {
          can be restored"
     )]
     Part(u64),
-    /// The store holds events.
+    /// The store holds events, and not those that the export begins with.
     #[error(
-        "the event store is not empty (it holds {0}): name another with --data or --event-store"
+        "the event store is not empty, and what it holds is no beginning of this export: there is \
+         {0}; name another with --data or --event-store"
     )]
     NotEmpty(String),
     /// Somebody else wrote into the store meanwhile.
-    #[error("somebody else writes the event store: {0}; empty it and begin again")]
+    #[error("somebody else writes the event store: {0}; begin again with an empty one")]
     Written(String),
     /// The store cannot hold an event as it was.
     #[error("event number {index} cannot stand where it stood: {why}")]
@@ -51,7 +55,7 @@ pub enum RestoreError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// An append.
-    #[error("event number {index} could not be written: {error}; empty the store and begin again")]
+    #[error("event number {index} could not be written: {error}; run it again to go on")]
     Append {
         /// The number of the first event that was not.
         index: u64,
@@ -63,7 +67,8 @@ pub enum RestoreError {
     Io(#[from] std::io::Error),
 }
 
-/// Appends every event of an export that was checked before. `progress` is told how many there are.
+/// Appends every event of an export that was checked before. Into a store that holds what the export
+/// begins with, the rest of them. `progress` is told how many there are.
 ///
 /// # Errors
 /// [`RestoreError`]
@@ -76,7 +81,7 @@ pub async fn restore(
     if manifest.begin > 0 {
         return Err(RestoreError::Part(manifest.begin));
     }
-    is_empty(store).await?;
+    let mut standing = Standing::of(store);
     let (give, mut events) = mpsc::channel::<Result<EventDocument, RestoreError>>(AHEAD);
     let (dir, manifest) = (dir.to_owned(), manifest.clone());
     std::thread::Builder::new().name("restore".to_owned()).spawn(move || {
@@ -90,30 +95,64 @@ pub async fn restore(
     })?;
     let (mut batch, mut next) = (Batch::default(), 0);
     while let Some(event) = events.recv().await {
-        if batch.add(next, &event?)? {
+        let event = event?;
+        let stands = standing.next().await?;
+        if let Some(stands) = &stands {
+            let same = EventDocument::of(stands).leaf().map_err(CheckError::from)?
+                == event.leaf().map_err(CheckError::from)?;
+            if !same {
+                return Err(not_empty(stands));
+            }
+            batch.note(&event.stream, event.revision);
+        } else if batch.add(next, &event)? {
             batch.append(store).await?;
-            progress(next + 1);
         }
         next += 1;
+        if next.is_multiple_of(APPEND_EVENTS as u64) {
+            progress(next);
+        }
+    }
+    if let Some(stands) = standing.next().await? {
+        return Err(not_empty(&stands));
     }
     batch.append(store).await?;
     progress(next);
     Ok(())
 }
 
-/// What belongs to the store itself does not count.
-async fn is_empty(store: &EventStore) -> Result<(), RestoreError> {
-    let mut from = Position::START;
-    loop {
-        let page = store.read_log(from, Direction::Forwards, &Filter::all(), 100).await?;
-        if let Some(event) = page.events.iter().find(|event| !EventStore::is_bookkeeping(event)) {
-            let event = format!("{} {}@{}", event.event_type, event.stream, event.revision);
-            return Err(RestoreError::NotEmpty(event));
+fn not_empty(stands: &Logged) -> RestoreError {
+    let Logged { recorded, .. } = stands;
+    let event = format!("{} {}@{}", recorded.event_type, recorded.stream, recorded.revision);
+    RestoreError::NotEmpty(event)
+}
+
+/// What the store holds before anything is appended. What belongs to the store itself does not count.
+struct Standing<'a> {
+    store: &'a EventStore,
+    page: std::vec::IntoIter<Logged>,
+    from: Position,
+    at_end: bool,
+}
+
+impl<'a> Standing<'a> {
+    fn of(store: &'a EventStore) -> Self {
+        Self { store, page: Vec::new().into_iter(), from: Position::START, at_end: false }
+    }
+
+    async fn next(&mut self) -> Result<Option<Logged>, RestoreError> {
+        loop {
+            if let Some(event) = self.page.find(|event| !EventStore::is_bookkeeping(event)) {
+                return Ok(Some(event));
+            }
+            if self.at_end {
+                return Ok(None);
+            }
+            let every = Filter::all();
+            let page =
+                self.store.read_log(self.from, Direction::Forwards, &every, MAX_PAGE).await?;
+            (self.from, self.at_end) = (page.scanned_to, page.at_end);
+            self.page = page.events.into_iter();
         }
-        if page.at_end {
-            return Ok(());
-        }
-        from = page.scanned_to;
     }
 }
 
@@ -134,6 +173,11 @@ struct Run {
 }
 
 impl Batch {
+    /// Notes an event that stands in the store.
+    fn note(&mut self, stream: &StreamName, revision: u64) {
+        self.heads.insert(stream.clone(), Revision(revision));
+    }
+
     /// Adds an event; true if the batch is to be appended now.
     fn add(&mut self, index: u64, document: &EventDocument) -> Result<bool, RestoreError> {
         let event = document.event().map_err(CheckError::from)?;
@@ -160,7 +204,7 @@ impl Batch {
                 self.runs.push(Run { stream: stream.clone(), expected, events: vec![event] });
             }
         }
-        self.heads.insert(stream.clone(), Revision(next));
+        self.note(stream, next);
         Ok(self.events >= APPEND_EVENTS || self.bytes >= APPEND_BYTES)
     }
 

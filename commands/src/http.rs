@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use infra::http::{
     At, Caller, Fault, Faults, Fields, IDEMPOTENCY_KEY_IN_FLIGHT, IDEMPOTENCY_REPLAYED, Json,
     MAX_BODY, POSITION, PREFERENCE_APPLIED, Problem, idempotency_key, parse_json, position_header,
-    prefer_wait, preference_applied, read_body,
+    prefer_wait, preference_applied, read_body, without_parameters,
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -74,6 +74,7 @@ pub(crate) async fn read(
     let (method, headers) = (request.method().clone(), request.headers().clone());
     let path = request.uri().path().to_owned();
     let key = key_of(&method, &headers)?;
+    without_parameters(request.uri())?;
     let bytes = read_body(request, MAX_BODY, media_types).await?;
     let body = parse_json(&bytes).map_err(|faults| {
         let mut all = Faults::new();

@@ -84,7 +84,14 @@ pub(crate) fn failed(failure: &Failure) -> Problem {
             format!("What would be recorded has {size} bytes; at most 524288 can be kept. Send less at once."),
         )
         .errors([at_pointer("#".to_owned(), "send less at once")]),
-        Failure::Unreadable(reason) => Problem::internal(reason),
+        Failure::Unreadable(reason) => Problem::new(
+            &UNAVAILABLE,
+            format!(
+                "What is recorded of it cannot be read: {reason}. Nothing was done. If a newer version of Daybook wrote it, start that one."
+            ),
+        )
+        .retry_after(60)
+        .because(reason),
     }
 }
 

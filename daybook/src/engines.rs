@@ -54,6 +54,17 @@ pub(crate) async fn event_store(settings: &Settings) -> Result<Opened, Failure> 
     }
 }
 
+/// Keeps every other process from writing the data directory as long as what is handed back lives.
+/// One that does not hold a shop yet is left as it is.
+pub(crate) async fn take(settings: &Settings) -> Result<Option<Opened>, Failure> {
+    match &settings.event_store {
+        EventStoreUrl::Sqlite(path) if !path.exists() => Ok(None),
+        EventStoreUrl::Sqlite(_) => event_store(settings).await.map(Some),
+        EventStoreUrl::EventStoreDb(_) if !settings.data.exists() => Ok(None),
+        EventStoreUrl::EventStoreDb(_) => event_store(settings).await.map(Some),
+    }
+}
+
 /// Read models, search index and snapshots are one process's to write.
 fn lock_data_directory(data: &Path) -> Result<Lock, Failure> {
     Lock::take(&data.join("node.lock")).map_err(|error| match error {
@@ -222,6 +233,9 @@ pub(crate) async fn keys(settings: &Settings, store: &EventStore) -> Result<KeyS
         return Err(foreign(settings, wanted, &format!("{} does not exist", path.display())).await);
     }
     let keys = open_keys(settings).await?;
+    if wanted.is_none() {
+        has_a_log(settings, store, &keys).await?;
+    }
     match wanted {
         None => store
             .set_key_fingerprint(keys.fingerprint())
@@ -234,6 +248,29 @@ pub(crate) async fn keys(settings: &Settings, store: &EventStore) -> Result<KeyS
         }
     }
     Ok(keys)
+}
+
+/// A key store that has signed a log belongs to one that is lost, if this one was just made: going on
+/// with nothing would hide it.
+async fn has_a_log(
+    settings: &Settings,
+    store: &EventStore,
+    keys: &KeyStore,
+) -> Result<(), Failure> {
+    if store.event_count().await.context("the event store cannot be read")? != Some(0) {
+        return Ok(());
+    }
+    let head = keys.newest_head(None).await.context("the key store cannot be read")?;
+    match head.filter(|head| head.size > 0) {
+        None => Ok(()),
+        Some(head) => Err(Failure::failed(format!(
+            "the event store is empty, and the key store {} has signed a log of {} events: put the log \
+             back in its place, or take a backup in with `daybook restore` in another directory; for \
+             a new shop name other keys with --keys, or another directory with --data",
+            shown_keys(settings),
+            head.size
+        ))),
+    }
 }
 
 /// Opens the key store, whichever event store it belongs to.

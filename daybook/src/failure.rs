@@ -21,7 +21,7 @@ pub(crate) enum Failure {
     #[error("the output was closed")]
     OutputClosed,
     /// Ctrl-C. Exit code 130.
-    #[error("interrupted; what was done stays done, and the same command goes on from there")]
+    #[error("interrupted; what was done stays done: run the same command again to go on")]
     Interrupted,
 }
 

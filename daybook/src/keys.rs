@@ -26,6 +26,8 @@ pub(crate) async fn run(
             "there is no key store at {shown}; name it with --keys"
         )));
     }
+    // A server that runs could not read them any more.
+    let _to_itself = engines::take(settings).await?;
     let fingerprint = new.fingerprint();
     let keys = engines::open_keys(settings).await?;
     let count = keys.rotate(new).await.context("nothing was changed")?;

@@ -170,8 +170,13 @@ fn run_on(
         .build()
         .map_err(|error| Failure::failed(format!("no threads could be started: {error}")))?;
     let done = runtime.block_on(work);
-    // What is still blocked on a file has had its chance: nothing acknowledged waits for it.
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    if matches!(done, Err(Failure::Interrupted)) {
+        // Threads that still post would meet the end of their timers: they end with the process.
+        std::mem::forget(runtime);
+    } else {
+        // What is still blocked on a file has had its chance: nothing acknowledged waits for it.
+        runtime.shutdown_timeout(Duration::from_secs(1));
+    }
     done
 }
 

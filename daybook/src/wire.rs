@@ -256,7 +256,9 @@ async fn keeper(
     keys: &KeyStore,
 ) -> Result<Keeper, Failure> {
     let signer = audit::signer(settings, keys).await?;
-    if let Some(beside) = audit::beside_the_data(settings) {
+    if let Some(beside) = audit::beside_the_data(settings)
+        && settings.audit_publish.is_none()
+    {
         tracing::info!("{beside}");
     }
     let publish = settings.audit_publish.clone();
@@ -279,7 +281,16 @@ async fn command_side(
     };
     let started = Commands::start(store.clone(), keys.clone(), settings_of_commands);
     let (commands, processes) = started.context("the command side cannot be started")?;
-    ready(settings, &commands).await.context("the catalogue cannot be read from the log")?;
+    match ready(settings, &commands).await {
+        // Queries go on, and commands that do not need it; the others say why not.
+        Err(commands::Failure::Unreadable(reason)) => {
+            tracing::error!(
+                reason,
+                "no order can be placed before a version that reads it is started"
+            );
+        }
+        done => done.context("the catalogue cannot be read from the log")?,
+    }
     Ok((commands, processes))
 }
 

@@ -167,6 +167,34 @@ fn what_is_not_there_is_said_clearly() {
 }
 
 #[test]
+fn heads_that_were_handed_out_do_not_stand_for_the_newest() {
+    let dir = closed_shop();
+    save(dir.path(), "heads", good(&audit(dir.path(), &["head"])).to_string().as_bytes());
+    let server = Server::start(dir.path(), &[]);
+    let more = json!({ "quantity": 1 });
+    let skus = server.get("/v1/stock?limit=1").expect(200).json();
+    let sku = skus["items"][0]["sku"].as_str().unwrap().to_owned();
+    server.post(&format!("/v1/stock/{sku}/receipts"), &more).expect(201);
+    assert!(server.signal("TERM").success());
+    let verify = ["verify", "--heads", "heads", "--format", "json"];
+    let verified = good(&audit(dir.path(), &verify));
+    assert_eq!((&verified["heads"], &verified["beyond"]), (&json!(2), &json!(0)));
+    sql(
+        dir.path(),
+        "UPDATE events SET data = CAST(data || x'20' AS BLOB) WHERE position = (SELECT max(position) FROM events)",
+    );
+    refused(&audit(dir.path(), &verify), 4);
+}
+
+#[test]
+fn an_event_that_is_filed_under_another_category_is_found() {
+    let dir = closed_shop();
+    sql(dir.path(), "UPDATE kinds SET category = 'order' WHERE category = 'stock'");
+    let said = refused(&audit(dir.path(), &["verify"]), 4);
+    assert!(said.contains("index"), "{said}");
+}
+
+#[test]
 fn a_changed_log_is_found_and_never_signed_again() {
     let dir = closed_shop();
     let before = good(&audit(dir.path(), &["head"]));
@@ -273,7 +301,12 @@ fn an_export_is_checked_offline_and_restored_byte_for_byte() {
         good(&run(here, &["status", "--format", "json", "--data", data]))["store"]["id"].clone()
     };
     assert_ne!(id("data"), id("restored"));
-    assert!(refused(&import("out", "restored"), 2).contains("not empty"));
+    // Once more there is nothing to do; another shop is left alone.
+    assert!(import("out", "restored").status.success());
+    let other = closed_shop();
+    let theirs = other.path().join("data");
+    let said = refused(&import("out", theirs.to_str().unwrap()), 2);
+    assert!(said.contains("no beginning of this export"), "{said}");
 
     // A part of it is proven to be a part, and cannot be restored alone.
     let events: Vec<Value> =
@@ -285,6 +318,10 @@ fn an_export_is_checked_offline_and_restored_byte_for_byte() {
     assert!(refused(&import("part", "from-part"), 2).contains("can be restored"));
     assert!(!here.join("from-part").exists());
     refused(&audit(here, &["export", "x", "--since", "yesterday"]), 2);
+    let said = refused(&audit(here, &["export", "x", "--since", "2999-01-01"]), 2);
+    assert!(said.contains("lies in the future"), "{said}");
+    assert!(!here.join("x").exists());
+    good(&audit(here, &["export", "since-a-day", "--since", "2026-01-01"]));
 
     // Whatever is changed in it is found.
     let part = here.join("out/events-000001.ndjson.gz");

@@ -226,6 +226,7 @@ fn what_is_there_is_never_written_over() {
     let before = fs::read(here.join("b")).unwrap();
     assert!(refused(&backup(here, &["b"]), 2).contains("b is there already"));
     assert!(refused(&backup(here, &["c", "--keys-to", "k"]), 2).contains("k is there already"));
+    assert!(refused(&backup(here, &["c", "--keys-to", "c"]), 2).contains("a file of their own"));
     assert!(!here.join("c").exists());
     assert_eq!(fs::read(here.join("b")).unwrap(), before);
     let log = fs::read(here.join("data/events.sqlite")).unwrap();

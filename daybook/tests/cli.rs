@@ -212,6 +212,12 @@ fn a_master_key_is_needed_once_it_is_there_and_is_never_shown() {
     let short = said(rotate(&["--new-master-key", "short"]), 2);
     assert!(short.contains("32 bytes") && !short.contains("1111"), "{short}");
     assert!(said(rotate(&["--new-master-key", "nowhere"]), 2).contains("cannot be read"));
+    // A server that runs could not read them any more.
+    let server = common::Server::start(dir.path(), &[]);
+    let pid = server.process.id().to_string();
+    let taken = said(rotate(&["--new-master-key", "first"]), 1);
+    assert!(taken.contains(&pid), "{taken}");
+    server.signal("TERM");
     let unwrapped = ["--master-key", "first", "--new-master-key", "second"];
     assert!(said(rotate(&unwrapped), 2).contains("not wrapped by a master key yet"));
 

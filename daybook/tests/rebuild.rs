@@ -32,6 +32,33 @@ fn files(dir: &Path, name: &str) -> usize {
 const ALL: [&str; 6] = ["orders", "stock", "products", "users", "sales", "search"];
 
 #[test]
+fn another_shops_server_is_not_asked() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (server, other) = (Server::start(dir.path(), &[]), Server::start(elsewhere.path(), &[]));
+    stock_up(&server, 1);
+    let rebuild = |address: &str| {
+        let url = format!("http://{address}");
+        run(dir.path(), &["rebuild", "orders", "-q", "--data", "data", "--server", &url])
+    };
+    let refused = rebuild(&other.address);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = text(&refused.stderr);
+    assert!(said.contains("is another shop's") && said.contains("--server URL"), "{said}");
+    assert_eq!(projection(&other, "orders")["generation"], 1);
+    assert!(rebuild(&server.address).status.success());
+}
+
+#[test]
+fn the_search_is_not_said_to_be_right_unchecked() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]);
+    let checked = run(dir.path(), &["rebuild", "search", "--check", "--data", "data"]);
+    assert_eq!(checked.status.code(), Some(2));
+    assert!(text(&checked.stderr).contains("cannot be checked"));
+    drop(server);
+}
+
+#[test]
 fn an_open_shop_rebuilds_and_shows_what_was_written() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &[]);

@@ -94,6 +94,33 @@ fn ctrl_c_closes_clean_and_exits_with_130() {
 }
 
 #[test]
+fn what_changes_something_takes_no_parameters() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]);
+    let user = json!({ "id": "u1", "personal": { "name": "Ada", "email": "ada@example.com" } });
+    for (path, body) in [("/v1/users", &user), ("/v1/projections/orders/rebuild", &json!({}))] {
+        let refused = server.post(&format!("{path}?dry-run=1"), body).expect(400).json();
+        assert_eq!(refused["errors"][0]["parameter"], "dry-run", "{path}: {refused}");
+    }
+    assert_eq!(server.get("/v1/users/u1").status, 404);
+}
+
+#[test]
+fn a_log_that_is_lost_is_not_replaced_by_an_empty_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[]);
+    stock_up(&server, 1);
+    assert!(server.signal("TERM").success());
+    for lost in ["events.sqlite", "events.sqlite-wal", "events.sqlite-shm"] {
+        let _ = std::fs::remove_file(dir.path().join("data").join(lost));
+    }
+    let output = run(dir.path(), &["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("has signed a log of") && said.contains("daybook restore"), "{said}");
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     promptly(Duration::from_secs(2), a_second_signal);
 }

@@ -49,6 +49,25 @@ fn comes_to(server: &Server, name: &str, state: &str) -> Value {
 }
 
 #[test]
+fn a_product_that_cannot_be_read_is_not_sold_and_everything_else_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(dir.path(), &[]);
+    stock_up(&server, 10);
+    append(&server, "product-mug", "ProductPainted", 1);
+    comes_to(&server, "products", "stopped");
+    assert!(server.signal("TERM").success());
+
+    let server = serve(dir.path(), &[]);
+    comes_to(&server, "products", "stopped");
+    assert_eq!(server.get("/v1/stock").expect(200).json()["items"][0]["available"], 10);
+    server.post("/v1/stock/mug-red/receipts", &json!({ "quantity": 1 })).expect(201);
+    let refused = server.post("/v1/orders", &order(1)).expect(503);
+    assert_eq!(refused.problem(), "unavailable");
+    assert!(refused.header("retry-after").is_some());
+    assert!(server.signal("TERM").success());
+}
+
+#[test]
 fn a_type_that_nobody_knows_is_passed_over_where_it_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let server = serve(dir.path(), &[]);

@@ -1,7 +1,10 @@
 //! Whether what was written under older schemas can still be read: backward compatibility, over all
 //! versions there ever were (what schema registries call backward-transitive).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ptr,
+};
 
 use serde_json::Value;
 
@@ -66,7 +69,8 @@ pub fn breaches(old: &SchemaSet) -> Vec<Breach> {
 
 /// Where a document that fits `written` might not fit `read`, and why.
 fn unread(written: &Value, read: &Value) -> Vec<(String, String)> {
-    let mut comparison = Comparison { written, read, found: Vec::new() };
+    let alike = written.get("$defs") == read.get("$defs");
+    let mut comparison = Comparison { written, read, alike, open: Vec::new(), found: Vec::new() };
     comparison.compare(&mut String::new(), written, read);
     comparison.found
 }
@@ -74,15 +78,34 @@ fn unread(written: &Value, read: &Value) -> Vec<(String, String)> {
 struct Comparison<'a> {
     written: &'a Value,
     read: &'a Value,
+    /// Whether the same reference leads to the same in both.
+    alike: bool,
+    /// What is being compared now: a schema may refer to itself.
+    open: Vec<(&'a Value, &'a Value)>,
     found: Vec<(String, String)>,
 }
 
 impl<'a> Comparison<'a> {
     fn compare(&mut self, path: &mut String, written: &'a Value, read: &'a Value) {
         let (written, read) = (resolved(self.written, written), resolved(self.read, read));
-        if written == read || *read == Value::Bool(true) {
+        if (self.alike && written == read) || *read == Value::Bool(true) {
             return;
         }
+        for (whose, schema) in [("older", written), ("newer", read)] {
+            if let Some(target) = schema.get("$ref") {
+                return self.tell(path, format!("{target} leads to nothing in the {whose} schema"));
+            }
+        }
+        let is_open = |(w, r): &(&Value, &Value)| ptr::eq(*w, written) && ptr::eq(*r, read);
+        if self.open.iter().any(is_open) {
+            return;
+        }
+        self.open.push((written, read));
+        self.compare_resolved(path, written, read);
+        self.open.pop();
+    }
+
+    fn compare_resolved(&mut self, path: &mut String, written: &'a Value, read: &'a Value) {
         let alternatives = |schema: &'a Value| -> Option<&'a Vec<Value>> {
             schema.get("anyOf").or(schema.get("oneOf"))?.as_array()
         };
@@ -109,7 +132,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn fits(&self, written: &'a Value, read: &'a Value) -> bool {
-        let mut trial = Self { found: Vec::new(), ..*self };
+        let mut trial = Self { open: self.open.clone(), found: Vec::new(), ..*self };
         trial.compare(&mut String::new(), written, read);
         trial.found.is_empty()
     }
@@ -353,6 +376,41 @@ mod tests {
             let told = told(written.clone(), read.clone());
             assert!(told.iter().any(|one| one.starts_with(expected)), "{written} {read}: {told:?}");
         }
+    }
+
+    #[test]
+    fn a_change_of_what_both_refer_to_is_told() {
+        let order = |line: Value| {
+            json!({
+                "type": "object",
+                "properties": { "lines": { "type": "array", "items": { "$ref": "#/$defs/Line" } } },
+                "$defs": { "Line": line, "Text": { "type": "string" } },
+            })
+        };
+        let line = |name: &str, schema: Value| json!({ "type": "object", "properties": { (name): schema }, "required": [name] });
+        let sku = json!({ "$ref": "#/$defs/Text" });
+        let now = order(line("sku", sku.clone()));
+        assert_eq!(told(now.clone(), now.clone()), Vec::<String>::new());
+        for (line, expected) in [
+            (line("code", sku.clone()), "/lines/*: \"code\" was written and is not read"),
+            (line("sku", json!({ "type": "integer" })), "/lines/*/sku: integer was written"),
+            (
+                line("sku", json!({ "$ref": "#/$defs/None" })),
+                "/lines/*/sku: \"#/$defs/None\" leads to",
+            ),
+        ] {
+            let told = told(order(line.clone()), now.clone());
+            assert!(told.iter().any(|one| one.starts_with(expected)), "{line}: {told:?}");
+        }
+        // One that holds others of its kind, which could be shorter.
+        let nested = |length: u64| {
+            let name = json!({ "type": "string", "maxLength": length });
+            let more = json!({ "type": "array", "items": { "$ref": "#/$defs/Line" } });
+            order(json!({ "type": "object", "properties": { "name": name, "more": more } }))
+        };
+        assert_eq!(told(nested(4), nested(5)), Vec::<String>::new());
+        let narrower = told(nested(5), nested(4));
+        assert_eq!(narrower, ["/lines/*/name: maxLength is 4 now, which is narrower than it was"]);
     }
 
     #[test]

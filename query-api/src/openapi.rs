@@ -7,7 +7,7 @@ use infra::http::{
 use utoipa::{
     OpenApi,
     openapi::{
-        Type,
+        RefOr, Required, Type,
         path::{Operation, ParameterIn},
     },
 };
@@ -99,6 +99,9 @@ fn complete_rebuild(operation: &mut Operation) {
     let (place, text) = (ParameterIn::Header, Type::String);
     let key = "Any text of 1 to 255 visible ASCII characters; whether one is under way is looked at anew each time";
     add_parameter(operation, place.clone(), "Idempotency-Key", text.clone(), key, "rebuild-1");
+    if let Some(RefOr::T(key)) = operation.parameters.as_mut().and_then(|all| all.last_mut()) {
+        key.required = Required::True;
+    }
     let id = "An id of the caller's own for this request";
     add_parameter(operation, place, "Request-Id", text, id, "my-request-1");
     add_problems(

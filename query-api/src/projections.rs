@@ -7,7 +7,7 @@ use infra::{
     event_store::ReadError,
     http::{
         Faults, Fields, MAX_BODY, NOT_FOUND, Problem, ProblemKind, UNAVAILABLE, idempotency_key,
-        parse_json, read_body,
+        parse_json, read_body, without_parameters,
     },
 };
 use projections::{NotBegun, ProjectionStatus, SCHEMAS, read_status, search};
@@ -76,6 +76,7 @@ pub(crate) async fn rebuild(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
+    without_parameters(request.uri())?;
     // Nothing is appended: a repeat is looked at anew.
     idempotency_key(request.headers())?;
     no_body(request).await?;

@@ -2,7 +2,7 @@
 
 use audit::{
     check::{CheckError, check, manifest},
-    export::{Wanted, export},
+    export::{ExportError, Wanted, export},
     restore::{RestoreError, restore},
 };
 use event_schemas::Timestamp;
@@ -49,6 +49,24 @@ async fn any_part_is_proven_and_the_whole_is_restored_on_either_engine() {
         }
     }
 
+    // What was cut short is written anew, but nothing else is taken away, and by one at a time.
+    let left = trees.path().join("left");
+    std::fs::create_dir(&left).unwrap();
+    for part in ["events-000001.ndjson.gz", "events-000002.ndjson.gz"] {
+        std::fs::write(left.join(part), "half").unwrap();
+    }
+    let everything = || Wanted { since: None, until: None };
+    let busy = std::fs::File::open(&left).unwrap();
+    busy.lock().unwrap();
+    let made = export(&store, head.clone(), everything(), &left, |_| {}).await;
+    assert!(matches!(made, Err(ExportError::Busy(_))), "{made:?}");
+    drop(busy);
+    export(&store, head.clone(), everything(), &left, |_| {}).await.unwrap();
+    assert!(!left.join("events-000002.ndjson.gz").exists());
+    check(&left, &manifest(&left).unwrap(), Some(&key), |_, _| Ok::<_, CheckError>(())).unwrap();
+    let made = export(&store, head.clone(), everything(), &left, |_| {}).await;
+    assert!(matches!(made, Err(ExportError::NotEmpty(_))), "{made:?}");
+
     let whole = trees.path().join("export-0");
     let read = manifest(&whole).unwrap();
     let there = tempfile::tempdir().unwrap();
@@ -57,8 +75,26 @@ async fn any_part_is_proven_and_the_whole_is_restored_on_either_engine() {
     let (_, again) = signed(&embedded, &trees.path().join("embedded")).await;
     assert_eq!((again.size, again.root), (head.size, head.root));
     assert_ne!(embedded.id(), store.id());
-    let twice = restore(&embedded, &whole, &read, |_| {}).await;
-    assert!(matches!(twice, Err(RestoreError::NotEmpty(_))), "{twice:?}");
+    // Once more there is nothing to do, unless something else stands there by now.
+    restore(&embedded, &whole, &read, |_| {}).await.unwrap();
+    assert_eq!(embedded.event_count().await.unwrap(), Some(100));
+    append(&embedded, 100..101).await;
+    let more = restore(&embedded, &whole, &read, |_| {}).await;
+    assert!(matches!(more, Err(RestoreError::NotEmpty(_))), "{more:?}");
+    // What was cut short is gone on with; another beginning is none of it.
+    for (begun, fits) in [(0..37, true), (1..37, false)] {
+        let there = tempfile::tempdir().unwrap();
+        let store = open(there.path()).await;
+        append(&store, begun).await;
+        let restored = restore(&store, &whole, &read, |_| {}).await;
+        if fits {
+            restored.unwrap();
+            let (_, again) = signed(&store, &there.path().join("tree")).await;
+            assert_eq!((again.size, again.root), (head.size, head.root));
+        } else {
+            assert!(matches!(restored, Err(RestoreError::NotEmpty(_))), "{restored:?}");
+        }
+    }
 
     let served = served().await;
     let server = served.client().await;

@@ -242,7 +242,7 @@ async fn a_truncated_stream_is_noticed() {
     client.set_stream_metadata("stock-mug", &Default::default(), &cut).await.unwrap();
     let events = two.log().await.len();
     let refused = two.order("k1", &[("mug", 1)]).await;
-    assert_eq!(refused.status, StatusCode::INTERNAL_SERVER_ERROR, "{refused:?}");
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
     assert_eq!(two.log().await.len(), events, "nothing was decided");
     // Who has it in memory, whole, goes on.
     assert_eq!(one.order("k2", &[("mug", 1)]).await.status, StatusCode::CREATED);

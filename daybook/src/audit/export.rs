@@ -6,7 +6,6 @@ use audit::{
     export::{ExportError, Wanted, export},
     restore::{RestoreError, restore},
 };
-use event_schemas::Timestamp;
 
 use super::{check::failure, key};
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
     output,
     progress::Progress,
     settings::Settings,
+    times,
 };
 
 /// Writes the log, or a part of it, as files.
@@ -25,10 +25,15 @@ pub(crate) async fn run(
     quiet: bool,
 ) -> Result<(), Failure> {
     let time = |name: &str, text: &Option<String>| {
-        let parsed = text.as_ref().map(|text| text.parse::<Timestamp>()).transpose();
-        parsed.map_err(|error| Failure::usage(format!("--{name}: {error}")))
+        text.as_deref().map(|text| times::read(name, text)).transpose()
     };
-    let wanted = Wanted { since: time("since", &args.since)?, until: time("until", &args.until)? };
+    let wanted =
+        Wanted { since: time("--since", &args.since)?, until: time("--until", &args.until)? };
+    if let Some(since) = wanted.since.filter(|since| *since > jiff::Timestamp::now().into()) {
+        return Err(Failure::usage(format!(
+            "--since {since} lies in the future: nothing is recorded yet"
+        )));
+    }
     if let (Some(since), Some(until)) = (wanted.since, wanted.until)
         && until < since
     {
@@ -41,7 +46,7 @@ pub(crate) async fn run(
     let exported = export(&store, head, wanted, &args.dir, |read| progress.at(read)).await;
     progress.finish();
     let manifest = exported.map_err(|error| match error {
-        ExportError::NotEmpty(_) => Failure::usage(error.to_string()),
+        ExportError::NotEmpty(_) | ExportError::Busy(_) => Failure::usage(error.to_string()),
         ExportError::Different => Failure::Different(error.to_string()),
         error => Failure::Failed(anyhow::Error::new(error)),
     })?;

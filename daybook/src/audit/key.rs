@@ -73,16 +73,25 @@ pub(crate) async fn stores(settings: &Settings) -> Result<(EventStore, KeyStore)
     Ok((store, keys))
 }
 
-/// The newest head in the key store under this key.
+/// The newest head in the key store under this key. It covers all others: each was signed only
+/// because it went on from the one before.
 pub(crate) async fn newest_head(keys: &KeyStore, key: &PublicKey) -> Result<SignedHead, Failure> {
-    let row = keys.newest_head(Some(&key.id())).await.context("the key store cannot be read")?;
-    let Some(row) = row else {
-        return Err(Failure::failed(format!(
+    head_if_any(keys, key).await?.ok_or_else(|| {
+        Failure::failed(format!(
             "nothing was signed with the key {key} yet: `daybook serve` signs the log"
-        )));
-    };
+        ))
+    })
+}
+
+/// The same where nothing may be signed yet.
+pub(super) async fn head_if_any(
+    keys: &KeyStore,
+    key: &PublicKey,
+) -> Result<Option<SignedHead>, Failure> {
+    let row = keys.newest_head(Some(&key.id())).await.context("the key store cannot be read")?;
+    let Some(row) = row else { return Ok(None) };
     let head: Option<SignedHead> = serde_json::from_str(&row.head).ok();
-    head.filter(|head| head.is_by(key) && head.size == row.size).ok_or_else(|| {
+    head.filter(|head| head.is_by(key) && head.size == row.size).map(Some).ok_or_else(|| {
         Failure::Different(format!("head {} in the key store is not what was signed", row.n))
     })
 }

@@ -29,8 +29,16 @@ pub(crate) async fn run(
     };
     let heads = match (&args.head, &args.heads) {
         (Some(path), _) => vec![head_of_file(path, &key)?],
-        (None, Some(path)) => heads_of_file(path, &key)?,
-        (None, None) => every_head(&keys, &key).await?,
+        (None, Some(path)) => {
+            let mut heads = heads_of_file(path, &key)?;
+            // The file's say nothing of what came after them.
+            let newest = key::head_if_any(&keys, &key).await?;
+            heads.extend(newest.filter(|newest| {
+                heads.iter().all(|head| (head.size, head.root) != (newest.size, newest.root))
+            }));
+            heads
+        }
+        (None, None) => vec![key::newest_head(&keys, &key).await?],
     };
     let tree = StoredTree::open(&settings.audit_tree(), store.id())
         .context("the audit tree cannot be read")?;
@@ -45,15 +53,6 @@ pub(crate) async fn run(
         None => Ok(()),
         Some(difference) => Err(differs(&store, difference).await),
     }
-}
-
-/// All that was signed with this key.
-async fn every_head(
-    keys: &infra::keys::KeyStore,
-    key: &PublicKey,
-) -> Result<Vec<SignedHead>, Failure> {
-    // The newest covers all others: each was signed only because it went on from the one before.
-    Ok(vec![key::newest_head(keys, key).await?])
 }
 
 /// One head, as `audit head` prints it.

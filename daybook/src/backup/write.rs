@@ -30,7 +30,13 @@ pub(crate) async fn backup(
     log_of(settings)?;
     let keys_to = match &args.keys_to {
         None => None,
-        Some(to) => Some((keys_file(settings)?, to)),
+        Some(to) if *to == args.file => {
+            return Err(Failure::usage(
+                "the keys need a file of their own: name another --keys-to",
+            ));
+        }
+        // Whatever is in the way of them is told before anything is written.
+        Some(to) => Some((keys_file(settings)?, to, Unfinished::database(to).map_err(not_made)?)),
     };
     let (store, keys) = key::stores(settings).await?;
     let key = match &args.public_key {
@@ -51,10 +57,9 @@ pub(crate) async fn backup(
         }
     };
     // The keys last: of everybody in the copy of the log the key is there by now.
-    if let Some((from, to)) = keys_to {
+    if let Some((from, to, file)) = keys_to {
         let keys = KeysFile::open(from, settings.master_key.clone())
             .map_err(|error| keys_failure(from, error))?;
-        let file = Unfinished::database(to).map_err(not_made)?;
         let copied = copy_keys((from, &keys), (to, file), checked.leaves)?;
         let (persons, to) = (copied.persons, to.display());
         output::line(&format!("copied the keys of {persons} persons to {to}"))?;

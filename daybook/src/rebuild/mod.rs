@@ -45,12 +45,19 @@ pub(crate) async fn run(
         return rebuild(settings, &reading, &names, quiet).await;
     }
     // Two at once would leave more beside the store than its file.
+    let store = reading.id();
     drop(reading);
     let Opened { store, lock: _lock } = match engines::event_store(settings).await {
         Ok(opened) => opened,
         Err(failure) if engines::is_in_use(&failure) => {
-            return server::hand_over(settings, args.server.as_deref(), &names, quiet, &failure)
-                .await;
+            return server::hand_over(
+                settings,
+                args.server.as_deref(),
+                (store, &names),
+                quiet,
+                &failure,
+            )
+            .await;
         }
         Err(failure) => return Err(failure),
     };

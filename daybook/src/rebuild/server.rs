@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use event_schemas::StoreId;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 pub(super) async fn hand_over(
     settings: &Settings,
     url: Option<&str>,
-    names: &[&str],
+    (store, names): (StoreId, &[&str]),
     quiet: bool,
     taken: &Failure,
 ) -> Result<(), Failure> {
@@ -35,6 +36,7 @@ pub(super) async fn hand_over(
             lost.kind()
         ))
     })?;
+    is_ours(&mut connection, &target, &shown, store).await?;
     let mut failed = Vec::new();
     for name in names {
         let begun = rebuild(&mut connection, &target, name, quiet).await;
@@ -54,6 +56,29 @@ pub(super) async fn hand_over(
         return Err(Failure::InPart(text));
     }
     Err(Failure::failed(text))
+}
+
+/// Whatever answers there has to be the server of this very log.
+async fn is_ours(
+    connection: &mut Connection,
+    target: &Target,
+    shown: &str,
+    store: StoreId,
+) -> Result<(), Failure> {
+    let answer = connection.send(target.get("/v1/projections")).await;
+    let answer = answer.map_err(|lost| gone(shown, lost))?;
+    let told = answer.position().and_then(|position| position.split_once(':'));
+    match told {
+        Some((id, _)) if id == store.to_string() => Ok(()),
+        Some((id, _)) => Err(Failure::failed(format!(
+            "the server at {shown} is another shop's: its event store is {id}, and this data \
+             directory's is {store}; name the right one with --server URL"
+        ))),
+        None => Err(Failure::failed(format!(
+            "{shown}: {}; name the server of this data directory with --server URL",
+            refused(&answer)
+        ))),
+    }
 }
 
 fn gone(shown: &str, lost: Lost) -> Failure {

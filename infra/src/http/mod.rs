@@ -33,6 +33,6 @@ pub use headers::{
 pub use json::{Json, parse_json};
 pub use kinds::*;
 pub use problem::{FaultDocument, Problem, ProblemDocument, ProblemKind};
-pub use query::Query;
+pub use query::{Query, without_parameters};
 pub use request_id::RequestId;
 pub use server::{Draining, HttpOptions, listen, serve};

@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 
 use event_schemas::{InvalidTimestamp, Timestamp};
 
-use super::{Faults, fields::is_id};
+use super::{BAD_REQUEST, Faults, Problem, fields::is_id};
 
 /// The parameters of a strict query string: each known, each once unless it may be repeated.
 #[derive(Debug, Default)]
@@ -168,6 +168,16 @@ impl Query {
             faults.parameter(name.as_str(), format!("{name:?} is unknown; {known}"));
         }
     }
+}
+
+/// Of a path without parameters: whether none was sent.
+///
+/// # Errors
+/// The problem that names every one.
+pub fn without_parameters(uri: &http::Uri) -> Result<(), Problem> {
+    let mut faults = Faults::new();
+    Query::parse(uri.query(), &mut faults).finish(&mut faults);
+    if faults.is_empty() { Ok(()) } else { Err(faults.into_problem(&BAD_REQUEST)) }
 }
 
 fn check_text(

@@ -2,7 +2,7 @@ use axum::{extract::State, response::Response};
 use event_schemas::{Logged, Position};
 use infra::{
     event_store::{Direction, EventStore, LogPage, ReadError},
-    http::{BAD_REQUEST, Cursor, CursorValue, Faults, Problem},
+    http::{BAD_REQUEST, Cursor, CursorValue, Faults, NOT_FOUND, Problem},
 };
 
 use super::asked::Wanted;
@@ -74,6 +74,7 @@ pub(crate) async fn answer(
 ) -> Result<Response, Problem> {
     let asked = ask.finish()?;
     let head = reached(&state, &asked).await?;
+    range.is_possible(&state, head).await?;
     let begin = range.begin(&state, show).await?;
     let found = find(&state.store, range, begin, show).await;
     let (items, next) = found.map_err(|error| unreadable_log(&error))?;
@@ -124,6 +125,30 @@ impl Range {
             _ => None,
         };
         Self { wanted, direction, from, to, after, limit, fingerprint }
+    }
+
+    /// What is asked for has to be there: an empty page would say that there was nothing.
+    async fn is_possible(&self, state: &QueryState, head: Position) -> Result<(), Problem> {
+        let mut faults = Faults::new();
+        // Who follows the log asks for what comes next.
+        if let Some(from) = self.from.filter(|from| from.0 > head.0.saturating_add(1)) {
+            faults.parameter("from", format!("{from} lies beyond the end of the log, {head}"));
+        }
+        if let Some(since) =
+            self.wanted.selection.since.filter(|since| *since > jiff::Timestamp::now().into())
+        {
+            let why = format!("{since} lies in the future: nothing is recorded yet");
+            faults.parameter("since", why);
+        }
+        if !faults.is_empty() {
+            return Err(faults.into_problem(&BAD_REQUEST));
+        }
+        let Some(stream) = &self.wanted.filter.stream else { return Ok(()) };
+        match state.store.stream_head(stream).await {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(Problem::new(&NOT_FOUND, format!("There is no stream {stream}."))),
+            Err(error) => Err(unreadable_log(&error)),
+        }
     }
 
     /// Finds the place before the first event wanted.

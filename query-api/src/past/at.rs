@@ -4,7 +4,7 @@ use axum::{
 };
 use event_schemas::{Position, Revision, Timestamp, resource::UserResource};
 use history::{AsOf, At, Kind, PastError};
-use infra::http::{BAD_REQUEST, Faults, NOT_FOUND, Problem};
+use infra::http::{BAD_REQUEST, Faults, NOT_FOUND, Problem, UNAVAILABLE};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -190,6 +190,11 @@ pub(super) fn problem(error: &PastError, moment: At) -> Problem {
         | PastError::BeyondStream { .. }
         | PastError::NoPlaces => fault(error.to_string()),
         PastError::Store(error) => unreadable_log(error),
-        PastError::Unreadable { .. } => Problem::internal(error),
+        PastError::Unreadable { .. } => Problem::new(
+            &UNAVAILABLE,
+            format!("{error}. If a newer version of Daybook wrote it, start that one."),
+        )
+        .retry_after(60)
+        .because(error),
     }
 }

@@ -39,7 +39,7 @@ struct Deed<'a> {
     get, path = "/v1/audit/trail", tag = "audit", operation_id = "list_audit_trail",
     params(
         ("actor" = Option<String>, Query, description = "Done by this actor"),
-        ("subject" = Option<String>, Query, description = "Done to this: a stream, such as order-4711, stock-mug-red or user-u1"),
+        ("subject" = Option<String>, Query, description = "Done to this: a stream, such as order-4711, stock-mug-red or user-u1; access-u1 is who opened the personal data of u1"),
         ("since" = Option<String>, Query, format = "date-time", description = "Recorded then or later (inclusive)"),
         ("until" = Option<String>, Query, format = "date-time", description = "Recorded before (exclusive)"),
         ("backwards" = Option<bool>, Query, description = "`true`: the newest first"),

@@ -87,6 +87,9 @@ async fn every_fault_names_its_parameter() {
     for (query, name) in [
         ("from=-1", "from"),
         ("to=x", "to"),
+        // Of an empty log the next one is the first.
+        ("from=2", "from"),
+        ("since=2999-01-01T00:00:00Z", "since"),
         ("from=2&to=1", "to"),
         ("since=2026-11-21", "since"),
         ("since=2026-11-21T00:00:00Z&until=2026-11-20T00:00:00Z", "until"),
@@ -105,4 +108,8 @@ async fn every_fault_names_its_parameter() {
             "{query}"
         );
     }
+    for path in ["/v1/events?stream=order-none", "/v1/audit/trail?subject=order-none"] {
+        assert_eq!(shop.get(path).await.problem(), (404, "not-found".to_owned(), vec![]));
+    }
+    assert_eq!(shop.get("/v1/events?from=1").await.status, 200);
 }

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use event_schemas::Position;
 use rusqlite::{Connection, Result, params};
 
-use super::reader::Reader;
+use super::{kinds::Kinds, reader::Reader};
 use crate::event_store::IndexCheck;
 
 /// Rows or entries in a page.
@@ -50,7 +50,15 @@ impl Walk {
         self.hasher.hash_one((kind, position))
     }
 
-    fn rows(&mut self, connection: &Connection, after: i64, head: i64) -> Result<Next> {
+    /// The position of an event that is filed under another category than its stream's, else what
+    /// comes next.
+    fn rows(
+        &mut self,
+        connection: &Connection,
+        filed: &Kinds,
+        after: i64,
+        head: i64,
+    ) -> Result<std::result::Result<Next, i64>> {
         const ROWS: &str = "SELECT position, stream, revision, kind FROM events NOT INDEXED
              WHERE position > ?1 AND position <= ?2 ORDER BY position LIMIT ?3";
         let mut select = connection.prepare_cached(ROWS)?;
@@ -59,12 +67,16 @@ impl Walk {
         while let Some(row) = rows.next()? {
             last = row.get(0)?;
             let (stream, revision, kind) = (row.get_ref(1)?.as_str()?, row.get(2)?, row.get(3)?);
+            let category = stream.split_once('-').map_or(stream, |(category, _)| category);
+            if filed.category(kind) != Some(category) {
+                return Ok(Err(last));
+            }
             self.streams = self.streams.wrapping_add(self.stream(stream, revision, last));
             self.kinds = self.kinds.wrapping_add(self.kind(kind, last));
             met += 1;
         }
         // No stream has an empty name.
-        Ok(if met == PAGE { Next::Rows(last) } else { Next::Streams(String::new(), -1) })
+        Ok(Ok(if met == PAGE { Next::Rows(last) } else { Next::Streams(String::new(), -1) }))
     }
 
     /// The position of an entry that is not behind the one before it, else what comes next.
@@ -136,14 +148,14 @@ impl Walk {
 impl Reader {
     /// The next page of a walk, or what it found.
     pub(super) fn walk(&mut self, mut walk: Walk) -> Result<std::result::Result<Walk, IndexCheck>> {
-        self.snapshot(|connection, _| {
+        self.snapshot(|connection, filed| {
             let head = match walk.head {
                 Some(head) => head,
                 None => super::clamp(super::state::head(connection)?.0),
             };
             walk.head = Some(head);
             let next = match std::mem::replace(&mut walk.next, Next::Rows(0)) {
-                Next::Rows(after) => Ok(Some(walk.rows(connection, after, head)?)),
+                Next::Rows(after) => walk.rows(connection, filed, after, head)?.map(Some),
                 Next::Streams(stream, revision) => {
                     walk.streams(connection, (stream, revision), head)?.map(Some)
                 }

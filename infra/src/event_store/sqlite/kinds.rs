@@ -61,6 +61,12 @@ impl Kinds {
         Some(self.kinds[at].event_type.clone())
     }
 
+    /// The category of its streams.
+    pub(super) fn category(&self, id: KindId) -> Option<&str> {
+        let at = self.kinds.binary_search_by_key(&id, |kind| kind.id).ok()?;
+        Some(&self.kinds[at].category)
+    }
+
     /// The kinds that may pass a filter; `None` if all do.
     pub(super) fn passing(&self, filter: &Filter) -> Option<Vec<KindId>> {
         if filter.categories.is_empty() && filter.types.is_empty() {
