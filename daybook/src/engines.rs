@@ -54,14 +54,20 @@ pub(crate) async fn event_store(settings: &Settings) -> Result<Opened, Failure> 
     }
 }
 
-/// Keeps every other process from writing the data directory as long as what is handed back lives.
-/// One that does not hold a shop yet is left as it is.
-pub(crate) async fn take(settings: &Settings) -> Result<Option<Opened>, Failure> {
+/// Keeps every other process from writing the data directory as long as what is handed back lives: the
+/// embedded event store, to be closed, or the directory's lock. One that holds no shop is left as it is.
+pub(crate) async fn take(
+    settings: &Settings,
+) -> Result<(Option<EventStore>, Option<Lock>), Failure> {
     match &settings.event_store {
-        EventStoreUrl::Sqlite(path) if !path.exists() => Ok(None),
-        EventStoreUrl::Sqlite(_) => event_store(settings).await.map(Some),
-        EventStoreUrl::EventStoreDb(_) if !settings.data.exists() => Ok(None),
-        EventStoreUrl::EventStoreDb(_) => event_store(settings).await.map(Some),
+        EventStoreUrl::Sqlite(path) if path.exists() => {
+            let Opened { store, lock } = event_store(settings).await?;
+            Ok((Some(store), lock))
+        }
+        EventStoreUrl::EventStoreDb(_) if settings.data.exists() => {
+            Ok((None, Some(lock_data_directory(&settings.data)?)))
+        }
+        _ => Ok((None, None)),
     }
 }
 

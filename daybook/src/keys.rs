@@ -27,10 +27,16 @@ pub(crate) async fn run(
         )));
     }
     // A server that runs could not read them any more.
-    let _to_itself = engines::take(settings).await?;
+    let (store, _lock) = engines::take(settings).await?;
     let fingerprint = new.fingerprint();
-    let keys = engines::open_keys(settings).await?;
-    let count = keys.rotate(new).await.context("nothing was changed")?;
+    let rotated = match engines::open_keys(settings).await {
+        Ok(keys) => keys.rotate(new).await.context("nothing was changed").map_err(Failure::from),
+        Err(failure) => Err(failure),
+    };
+    if let Some(store) = store {
+        store.close().await.context("the event store was not closed cleanly")?;
+    }
+    let count = rotated?;
     if !quiet {
         output::say(&format!(
             "the secrets of the key store and the keys of {count} persons are wrapped by the master \
