@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for RequestHash {
         if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(invalid());
         }
-        // Read with each event: two halves take a tenth of the time that 128 bits at once take.
+        // Read with each event, and two halves are read faster than 128 bits at once.
         let (high, low) = text.split_at(16);
         let half = |part| u64::from_str_radix(part, 16).map_err(|_| invalid());
         let number = u128::from(half(high)?) << 64 | u128::from(half(low)?);
