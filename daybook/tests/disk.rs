@@ -79,9 +79,24 @@ fn a_disk_that_fills_during_a_rebuild_leaves_what_is_read() {
             users["rebuilding"].is_null().then_some(users)
         })
     };
-    let full = rebuild();
-    assert!(full["rebuilt"]["error"].as_str().unwrap().contains("full"), "{full}");
-    assert_eq!(full["generation"], 1);
+    // However much room there is, as long as it is too little: none of it is kept.
+    let all = std::fs::metadata(&ballast).unwrap().len();
+    for spare in 0..64 {
+        let file = std::fs::OpenOptions::new().write(true).open(&ballast).unwrap();
+        file.set_len(all - spare * (16 << 10)).unwrap();
+        let ended = rebuild();
+        let Some(error) = ended["rebuilt"]["error"].as_str() else {
+            assert!(spare > 0, "there was no room");
+            break;
+        };
+        assert!(error.contains("full"), "{ended}");
+        assert_eq!(ended["generation"], 1);
+        let files = std::fs::read_dir(disk.path().join("data/read-models")).unwrap();
+        let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let names: Vec<_> = names.filter(|name| name.contains(".building")).collect();
+        assert!(names.is_empty(), "{names:?}");
+    }
+    std::fs::write(&ballast, vec![1; 64 << 20]).unwrap_err();
     // The list would open what is personal, which cannot be recorded now.
     let summary = server.get("/v1/users/u149/summary").expect(200).json();
     assert_eq!(summary["orders"], 0);

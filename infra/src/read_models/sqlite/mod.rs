@@ -87,7 +87,10 @@ impl SqliteReadModels {
             writer::remove(&left.path)?;
         }
         let number = self.current(schema.name)?.map_or(1, |current| current.number + 1);
-        SqliteWriter::build(self, schema, store, number)
+        SqliteWriter::build(self, schema, store, number).inspect_err(|_| {
+            // What could not be begun takes up no room.
+            let _ = writer::remove(&self.path(schema.name, number, BUILDING));
+        })
     }
 
     /// The generation whose building was cut short, if it can be gone on with.
@@ -213,8 +216,19 @@ fn failed(schema: &'static Schema, error: &rusqlite::Error) -> ReadModelError {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             ReadModelError::Damaged { name: schema.name, reason: error.to_string() }
         }
+        _ if is_full(error) => {
+            ReadModelError::Unavailable(format!("read model {}: the disk is full", schema.name))
+        }
         _ => ReadModelError::Unavailable(format!("read model {}: {error}", schema.name)),
     }
+}
+
+/// Whether there is no room: for a page, or for the file that readers and the writer of a WAL share.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| {
+        error.code == ErrorCode::DiskFull
+            || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    })
 }
 
 fn unavailable_io(path: &Path, error: &io::Error) -> ReadModelError {

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params, 
 
 use super::{
     super::{Changes, Checkpoint, ReadModelError, Row, Schema, Skipped, Table, Value},
-    BUILDING, Generation, INSTALLED, SqliteReadModels, failed, read_checkpoint, sql,
+    BUILDING, Generation, INSTALLED, SqliteReadModels, failed, is_full, read_checkpoint, sql,
     unavailable_io,
 };
 
@@ -164,34 +164,67 @@ impl SqliteWriter {
         changes: &[Changes],
     ) -> Result<(), ReadModelError> {
         let schema = self.schema;
-        let fail = |error: rusqlite::Error| failed(schema, &error);
         let live = self.models.live(schema.name);
         let _posting = (!self.building).then(|| live.posting());
         if !self.building && live.number() != Some(self.generation) {
             return Err(ReadModelError::Moved(schema.name));
         }
-        let transaction =
-            Transaction::new(&mut self.connection, TransactionBehavior::Immediate).map_err(fail)?;
-        if !move_checkpoint(&transaction, from, to).map_err(fail)? {
-            return Err(ReadModelError::Moved(schema.name));
+        match self.write(from, to, changes) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ReadModelError::Moved(schema.name)),
+            Err(error) => Err(self.lost(&error)),
+        }
+    }
+
+    /// False if the checkpoint is elsewhere.
+    fn write(
+        &mut self,
+        from: &Checkpoint,
+        to: &Checkpoint,
+        changes: &[Changes],
+    ) -> rusqlite::Result<bool> {
+        let transaction = Transaction::new(&mut self.connection, TransactionBehavior::Immediate)?;
+        if !move_checkpoint(&transaction, from, to)? {
+            return Ok(false);
         }
         for change in changes {
             let table = change.table;
             let statements = &self.statements[table.name];
             for (sql, part) in parts(&statements.delete, &change.deletes, table.key) {
-                run(&transaction, sql, part).map_err(fail)?;
+                run(&transaction, sql, part)?;
             }
             for (sql, part) in parts(&statements.upsert, &change.upserts, table.columns.len()) {
-                run(&transaction, sql, part).map_err(fail)?;
+                run(&transaction, sql, part)?;
             }
         }
-        transaction.commit().map_err(fail)
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    /// Why something failed. What is being built when the disk is full is removed: the shop needs the
+    /// room, and nobody reads it yet.
+    fn lost(&mut self, error: &rusqlite::Error) -> ReadModelError {
+        let failed = failed(self.schema, error);
+        if self.building
+            && is_full(error)
+            && let Ok(nothing) = Connection::open_in_memory()
+        {
+            self.connection = nothing;
+            let path = self.models.path(self.schema.name, self.generation, BUILDING);
+            match remove(&path) {
+                Ok(()) => tracing::warn!(file = %path.display(), "removed: the disk is full"),
+                Err(error) => tracing::warn!(%error, "what was built takes up room"),
+            }
+        }
+        failed
     }
 
     pub(in super::super) fn index(&mut self) -> Result<(), ReadModelError> {
         if self.building && !self.indexed {
             for index in sql::create_indexes(self.schema) {
-                self.connection.execute(&index, []).map_err(|e| failed(self.schema, &e))?;
+                if let Err(error) = self.connection.execute(&index, []) {
+                    return Err(self.lost(&error));
+                }
             }
             self.indexed = true;
         }
@@ -239,7 +272,9 @@ impl SqliteWriter {
         let building = self.models.path(schema.name, self.generation, BUILDING);
         let installed = self.models.path(schema.name, self.generation, INSTALLED);
         // The journal that it is read with.
-        self.connection.execute_batch("PRAGMA journal_mode = WAL").map_err(fail)?;
+        if let Err(error) = self.connection.execute_batch("PRAGMA journal_mode = WAL") {
+            return Err(self.lost(&error));
+        }
         // Closed first: an exclusive lock is given back only then.
         self.connection = Connection::open_in_memory().map_err(fail)?;
         let io = |error: std::io::Error| unavailable_io(&building, &error);
