@@ -95,9 +95,11 @@ fn a_disk_that_fills_during_a_rebuild_leaves_what_is_read() {
         let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
         let names: Vec<_> = names.filter(|name| name.contains(".building")).collect();
         assert!(names.is_empty(), "{names:?}");
-        // The list would open what is personal, which cannot be recorded now.
-        let summary = server.get("/v1/users/u149/summary").expect(200).json();
-        assert_eq!(summary["orders"], 0);
+        if spare == 0 {
+            // The list would open what is personal, which cannot be recorded now.
+            let summary = server.get("/v1/users/u149/summary").expect(200).json();
+            assert_eq!(summary["orders"], 0);
+        }
     }
 
     std::fs::remove_file(&ballast).unwrap();
